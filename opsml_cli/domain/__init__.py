@@ -1,0 +1,1 @@
+"""Types, ports and errors. Imports nothing but the standard library."""

@@ -1,0 +1,123 @@
+"""Online endpoints, their deployments, and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from opsml_cli.domain.job import ModelPointer
+from opsml_cli.domain.names import AssetRef
+
+Row = Mapping[str, object]
+
+
+class DeploymentState(StrEnum):
+    """Azure's spellings, on every workspace."""
+
+    CREATING = "Creating"
+    UPDATING = "Updating"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+    @property
+    def finished(self) -> bool:
+        return self in (DeploymentState.SUCCEEDED, DeploymentState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class DeploySpec:
+    """Deploy `model` behind `endpoint`. `traffic` (percent, 0 to 100) is what this deployment gets once it answered a
+    real request; None: all of it on a new endpoint, none beside others. `insights` None: as the endpoint has it."""
+
+    model: AssetRef
+    endpoint: str
+    deployment: str
+    traffic: int | None = None
+    instance_type: str | None = None
+    instance_count: int = 1
+    insights: bool | None = None
+    trust: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment. `detail` says why when `state` is Failed; `started_at` is ISO 8601 UTC."""
+
+    name: str
+    endpoint: str
+    state: DeploymentState
+    model: ModelPointer
+    created_at: str
+    instance_count: int = 1
+    instance_type: str | None = None
+    insights: bool = False
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineEndpoint:
+    """An endpoint as it is now. `running` is None where the workspace has no notion of a stopped endpoint; `traffic`
+    is percent by deployment; `scoring_uri` None until one is known."""
+
+    name: str
+    state: DeploymentState
+    scoring_uri: str | None
+    swagger_uri: str | None
+    traffic: Mapping[str, int]
+    deployments: tuple[Deployment, ...]
+    insights: bool
+    created_at: str
+    running: bool | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What `deploy` ends with."""
+
+    endpoint: OnlineEndpoint
+    deployment: Deployment
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointKeys:
+    """Both keys in clear. Never rendered unless the user said `--reveal`; `repr` hides them."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Rows to score. `deployment` None: by traffic. `proba`: probabilities too (classification)."""
+
+    rows: Sequence[Row]
+    proba: bool = False
+    deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """Predictions in the order of the rows. `classes` names the columns of `probabilities`, one inner list a row;
+    both empty without `proba` or for regression. `latency_ms` is the request's duration seen by the caller;
+    `raw` is the reply's body, as text."""
+
+    predictions: Sequence[object]
+    rows: int
+    deployment: str | None
+    latency_ms: float
+    classes: Sequence[object] = ()
+    probabilities: Sequence[Sequence[float]] = ()
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwaggerFinding:
+    """Where the OpenAPI document and a live reply differ."""
+
+    check: str
+    detail: str

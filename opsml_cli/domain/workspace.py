@@ -1,0 +1,219 @@
+"""The port. Two adapters stand behind it: `opsml_cli.local` and `opsml_cli.azureml`.
+
+Promises that hold for every operation, asserted on every adapter by tests/contract:
+- `begin_*` returns as soon as the work is durable, and `get*` reads its state; nothing here waits for long work.
+- A name that does not exist raises NotFoundError. A repeated, identical `register`, `begin_deploy` or `publish` changes
+  nothing and says `unchanged`. `dry_run` validates everything and writes nothing.
+- Versions are immutable. Names compare without case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
+from opsml_cli.domain.endpoint import (
+    DeploySpec,
+    Deployed,
+    EndpointKeys,
+    OnlineEndpoint,
+    Row,
+    ScoreRequest,
+    ScoreResult,
+)
+from opsml_cli.domain.insights import LogLine, LogQuery, RequestStats
+from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState
+from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.pipeline import (
+    PipelineEndpoint,
+    PipelineRun,
+    Published,
+    PublishPipeline,
+    TriggerPipeline,
+)
+from opsml_cli.domain.progress import Progress
+
+
+class DataOperations(Protocol):
+    def register(self, spec: RegisterData, progress: Progress) -> Registered:
+        """Copy or upload the content and record a new version, unless the latest version (or `spec.version`) holds the
+        same content and type already. ConflictError when `spec.version` exists with other content; InvalidInputError
+        when the content is no sound table; NotFoundError when the source is missing; QuotaError when the disk is full.
+        `spec.source` `-` reads standard input."""
+        ...
+
+    def get(self, ref: AssetRef) -> DataAsset:
+        """The version, or the latest."""
+        ...
+
+    def list(self, name: str | None = None) -> Sequence[DataAsset]:
+        """The latest version of every asset; every version of `name` when given; newest first; without profiles."""
+        ...
+
+    def profile(self, ref: AssetRef, target_column: str | None = None) -> DataProfile:
+        """The stored profile; with `target_column`, its class balance too."""
+        ...
+
+    def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
+        """`rows` rows drawn without replacement, reproducible by `seed`, typed by the profile, missing values None."""
+        ...
+
+
+class JobOperations(Protocol):
+    def begin_automl(self, spec: AutoMLSpec, dry_run: bool = False) -> Job:
+        """Validate the spec against its data, record the job, start it detached. The first error names the field."""
+        ...
+
+    def get(self, name: str) -> Job: ...
+
+    def list(
+        self,
+        *,
+        kind: JobKind | None = None,
+        status: JobState | None = None,
+        experiment: str | None = None,
+        parent: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Job]:
+        """Newest first. Child jobs only when `parent` is given."""
+        ...
+
+    def cancel(self, name: str) -> Job:
+        """Ask the job to end; a finished job is returned as it is. Returns at once."""
+        ...
+
+    def logs(self, name: str, position: int = 0) -> tuple[str, int]:
+        """The log text from `position` (a byte offset, never inside a character) and the next position."""
+        ...
+
+    def download(self, name: str, destination: str, output: str | None = None) -> Sequence[str]:
+        """Copy the job's outputs (or one of them) and logs below `destination`; the paths written."""
+        ...
+
+
+class ModelOperations(Protocol):
+    def get(self, ref: AssetRef) -> Model: ...
+
+    def list(self, name: str | None = None) -> Sequence[Model]:
+        """The latest version of every model; every version of `name` when given; newest first."""
+        ...
+
+    def register(self, spec: RegisterModel) -> RegisteredModel:
+        """NotAllowedError for a folder that opsml did not train and that nobody trusts (`trust`)."""
+        ...
+
+    def download(self, ref: AssetRef, destination: str) -> Sequence[str]: ...
+
+    def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:
+        """Score in this process, with no server. Input errors as on an endpoint: InvalidInputError naming the column."""
+        ...
+
+
+class OnlineEndpointOperations(Protocol):
+    def begin_deploy(self, spec: DeploySpec) -> Deployed:
+        """Create the endpoint and deployment where missing and start bringing the model up; traffic moves only after a
+        real request was answered. Poll `get` until the deployment's state is finished."""
+        ...
+
+    def get(self, name: str) -> OnlineEndpoint: ...
+
+    def list(self) -> Sequence[OnlineEndpoint]: ...
+
+    def start(self, name: str) -> OnlineEndpoint:
+        """Bring a stopped endpoint up again with the deployments it had; a running one is returned as it is."""
+        ...
+
+    def stop(self, name: str) -> OnlineEndpoint: ...
+
+    def delete(self, name: str, deployment: str | None = None) -> None:
+        """Delete the endpoint, or one deployment that has no traffic."""
+        ...
+
+    def keys(self, name: str) -> EndpointKeys: ...
+
+    def rotate_keys(self, name: str, key: str) -> EndpointKeys:
+        """Replace `key` (`primary` or `secondary`) at once, with no failed request under the other key."""
+        ...
+
+    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
+        """Percent by deployment; the sum is 0 or 100; every name is a deployment."""
+        ...
+
+    def rollback(self, name: str) -> OnlineEndpoint:
+        """Traffic as it was before its last change; ConflictError when there was none."""
+        ...
+
+    def score(self, name: str, request: ScoreRequest) -> ScoreResult: ...
+
+    def swagger(self, name: str) -> Mapping[str, object]:
+        """The live OpenAPI document."""
+        ...
+
+    def serve_swagger_ui(self, name: str, port: int, ready: Callable[[str], None]) -> None:
+        """Serve Swagger UI and a proxy that adds the key until interrupted; `ready` gets the URL once it answers."""
+        ...
+
+
+class InsightsOperations(Protocol):
+    def enable(self, name: str) -> OnlineEndpoint: ...
+
+    def disable(self, name: str) -> OnlineEndpoint: ...
+
+    def stats(self, name: str, since_seconds: float) -> RequestStats: ...
+
+    def logs(self, name: str, query: LogQuery) -> Iterator[LogLine]:
+        """Oldest first; with `query.follow` it goes on until interrupted."""
+        ...
+
+
+class PipelineOperations(Protocol):
+    def validate(self, path: str) -> PipelineEndpoint:
+        """Check a pipeline YAML as `publish` would; InvalidInputError names the file, line or field."""
+        ...
+
+    def publish(self, spec: PublishPipeline) -> Published: ...
+
+    def get(self, name: str, version: str | None = None) -> PipelineEndpoint: ...
+
+    def list(self) -> Sequence[PipelineEndpoint]: ...
+
+    def delete(self, name: str, version: str | None = None) -> None: ...
+
+    def begin_trigger(self, spec: TriggerPipeline) -> PipelineRun:
+        """Start a run over the pipeline's REST endpoint, with authentication."""
+        ...
+
+    def begin_run(self, path: str, inputs: Mapping[str, str], experiment: str | None) -> PipelineRun:
+        """Run a pipeline YAML without publishing it."""
+        ...
+
+    def run(self, name: str) -> PipelineRun:
+        """A run as it is now. NotFoundError when `name` is no pipeline run."""
+        ...
+
+    def trigger_command(self, name: str) -> str:
+        """A shell command that triggers the pipeline and reads its token from `local token`; it holds no secret."""
+        ...
+
+
+class Workspace(Protocol):
+    """One workspace: its name as the user wrote it, its kind, and its groups of operations."""
+
+    name: str
+    kind: str
+    location: str
+
+    @property
+    def data(self) -> DataOperations: ...
+    @property
+    def jobs(self) -> JobOperations: ...
+    @property
+    def models(self) -> ModelOperations: ...
+    @property
+    def online_endpoints(self) -> OnlineEndpointOperations: ...
+    @property
+    def pipelines(self) -> PipelineOperations: ...
+    @property
+    def insights(self) -> InsightsOperations: ...

@@ -1,0 +1,1 @@
+"""The embedded workspace: everything for real on this machine, in a folder."""

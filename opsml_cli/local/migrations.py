@@ -1,0 +1,46 @@
+"""The database's schema, as numbered steps. Append only: a step that was released is never edited."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+Migration = Callable[[sqlite3.Connection], None]
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    # Each table: the columns that are asked for or must be unique, and the rest as one JSON document.
+    for statement in (
+        """CREATE TABLE data_versions(
+             name_key TEXT NOT NULL, version TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL,
+             created_at TEXT NOT NULL, document TEXT NOT NULL, profile TEXT, PRIMARY KEY(name_key, version)) WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX data_sequence ON data_versions(name_key, sequence)",
+        """CREATE TABLE jobs(
+             name_key TEXT PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, experiment TEXT NOT NULL, parent TEXT,
+             created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX jobs_created ON jobs(created_at)",
+        "CREATE INDEX jobs_parent ON jobs(parent)",
+        """CREATE TABLE trials(
+             job_key TEXT NOT NULL, trial TEXT NOT NULL, sequence INTEGER NOT NULL, document TEXT NOT NULL,
+             PRIMARY KEY(job_key, trial)) WITHOUT ROWID""",
+        """CREATE TABLE model_versions(
+             name_key TEXT NOT NULL, version TEXT NOT NULL, sequence INTEGER NOT NULL, sha256 TEXT NOT NULL,
+             created_at TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY(name_key, version)) WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX model_sequence ON model_versions(name_key, sequence)",
+        "CREATE TABLE endpoints(name_key TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE deployments(
+             endpoint_key TEXT NOT NULL REFERENCES endpoints(name_key) ON DELETE CASCADE, name_key TEXT NOT NULL,
+             created_at TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY(endpoint_key, name_key)) WITHOUT ROWID""",
+        "CREATE TABLE pipelines(name_key TEXT PRIMARY KEY, default_version TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE pipeline_versions(
+             name_key TEXT NOT NULL REFERENCES pipelines(name_key) ON DELETE CASCADE, version TEXT NOT NULL,
+             sequence INTEGER NOT NULL, sha256 TEXT NOT NULL, created_at TEXT NOT NULL, document TEXT NOT NULL,
+             PRIMARY KEY(name_key, version)) WITHOUT ROWID""",
+        """CREATE TABLE steps(
+             run_key TEXT NOT NULL, name TEXT NOT NULL, sequence INTEGER NOT NULL, status TEXT NOT NULL,
+             document TEXT NOT NULL, PRIMARY KEY(run_key, name)) WITHOUT ROWID""",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first,)

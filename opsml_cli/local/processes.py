@@ -1,0 +1,118 @@
+"""Detached processes and whether they live: a held file lock tells, never a pid or a heartbeat alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+
+def pid_alive(pid: int) -> bool:
+    """Whether any process has this id. Enough for sweeping; too little for liveness, for ids are reused."""
+    if pid == os.getpid():
+        return True
+    if os.name == "nt":
+        import psutil
+
+        return psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def hold(path: Path) -> FileLock | None:
+    """Take the lock at `path` for as long as this process lives; None when another process holds it.
+
+    The caller keeps the returned object: the lock ends with it or with the process, however that dies."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock
+
+
+def held(path: Path) -> bool:
+    """Whether a live process holds the lock at `path`."""
+    if not path.exists():
+        return False
+    lock = hold(path)
+    if lock is None:
+        return True
+    lock.release()
+    return False
+
+
+def spawn_detached(
+    module: str, arguments: Sequence[str], *, output: Path, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> int:
+    """Start `python -m module arguments…` in its own session, so that it survives the terminal; its pid.
+
+    Standard input is empty; both outputs are appended to `output` (0600). `environment` None: this process's own."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        options: dict[str, object] = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}  # type: ignore[attr-defined,unused-ignore]
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            # -P keeps the current folder off sys.path: a file there must not shadow a module of ours.
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            env=dict(environment) if environment is not None else None,
+            cwd=folder,
+            close_fds=True,
+            **options,
+        )
+    finally:
+        os.close(handle)
+    pid: int = process.pid
+    # Left running on purpose: keep Popen's destructor from warning about it.
+    process.returncode = 0
+    return pid
+
+
+def start_time(pid: int) -> float | None:
+    """Seconds since the epoch when the process began; with the pid it names one process for ever. None: no such one."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def end_group(pid: int, started: float | None, *, force: bool = False) -> bool:
+    """Signal the process group of a detached process (TERM, or KILL with `force`), if it is still the same process."""
+    now = start_time(pid)
+    if now is None or (started is not None and abs(now - started) > 0.05):
+        return False
+    try:
+        if os.name == "nt":
+            import psutil
+
+            for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+                process.terminate()
+        else:
+            os.killpg(pid, signal.SIGKILL if force else signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,67 @@
+"""The local workspace: its groups of operations, each made on first use so that a read costs only what it reads."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.local.data import LocalData
+    from opsml_cli.local.endpoints import LocalEndpoints
+    from opsml_cli.local.insights import LocalInsights
+    from opsml_cli.local.jobs import LocalJobs
+    from opsml_cli.local.models import LocalModels
+    from opsml_cli.local.pipelines.operations import LocalPipelines
+
+
+class LocalWorkspace:
+    """The workspace in `root` (a `.opsml` folder, made by the first write)."""
+
+    kind = "local"
+
+    def __init__(self, root: Path, name: str = "local") -> None:
+        self.name = name
+        self.root = root.absolute()
+        self.location = str(self.root)
+        self.layout = Layout(self.root)
+        self.store = Store(self.root)
+
+    @cached_property
+    def data(self) -> LocalData:
+        from opsml_cli.local.data import LocalData
+
+        return LocalData(self.layout, self.store)
+
+    @cached_property
+    def models(self) -> LocalModels:
+        from opsml_cli.local.models import LocalModels
+
+        return LocalModels(self.layout, self.store)
+
+    @cached_property
+    def jobs(self) -> LocalJobs:
+        from opsml_cli.local.jobs import LocalJobs
+
+        return LocalJobs(self.layout, self.store, self.name, self.data)
+
+    @cached_property
+    def online_endpoints(self) -> LocalEndpoints:
+        from opsml_cli.local.endpoints import LocalEndpoints
+
+        return LocalEndpoints(self.layout, self.store, self.models)
+
+    @cached_property
+    def insights(self) -> LocalInsights:
+        from opsml_cli.local.insights import LocalInsights
+
+        return LocalInsights(self.layout, self.store, self.online_endpoints)
+
+    @cached_property
+    def pipelines(self) -> LocalPipelines:
+        from opsml_cli.local.pipelines.operations import LocalPipelines
+
+        return LocalPipelines(self.layout, self.store, self.name, self.data, self.jobs)

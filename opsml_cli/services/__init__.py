@@ -1,0 +1,1 @@
+"""The service layer: stories of two or more port calls, the same on every workspace."""
