@@ -1,0 +1,349 @@
+"""What a scoring server understands and answers: three request dialects, told apart by their shape.
+
+| dialect | request | reply |
+|---|---|---|
+| MLflow on Azure | `{"input_data": {"columns", "index", "data"}}`, or records | `[...]` |
+| AutoML scoring v2 | `{"Inputs": {"data": [...]}, "GlobalParameters": {"method"}}` | `{"Results": [...]}` |
+| AutoML scoring v1 | `{"data": [...], "method"}` | a JSON string that holds `{"result": [...]}` |
+
+Whatever a client sends ends in a `Call` or a `BadRequest` that names the column, the row, the value and what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+NUMBER_TEXT = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
+INTEGER_TEXT = r"^\s*[+-]?[0-9]+(\.0*)?\s*$"
+METHODS = ("predict", "predict_proba")
+
+_NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"), re.ASCII)
+_INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"), re.ASCII)
+_SHOWN = 200  # characters of a wrong value that an error repeats
+
+
+class Dialect(StrEnum):
+    MLFLOW = "mlflow"
+    AUTOML_V2 = "automl_v2"
+    AUTOML_V1 = "automl_v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One input column. `type` is integer, number, boolean, string or datetime; `categories` the values seen in training
+    where they are few (others are allowed); minimum and maximum of training; `example` a value that works."""
+
+    name: str
+    type: str
+    categories: tuple[object, ...] = ()
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    example: object = None
+    required: bool = True
+
+
+class Schema:
+    """A model's input columns, prepared for checking requests."""
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        self.columns = tuple(columns)
+        self.names = tuple(column.name for column in self.columns)
+        self.known = frozenset(self.names)
+        self._checks = tuple((column.name, column.type, column.required) for column in self.columns)
+
+    def example(self) -> dict[str, object]:
+        """A row that the model answers."""
+        return {column.name: column.example for column in self.columns}
+
+    def check(self, rows: Sequence[dict[str, Any]], dialect: Dialect | None = None) -> int:
+        """Check every value; numbers and booleans written as text are replaced by what they say. How many there were.
+
+        Raises BadRequest for the first value that does not fit its column, or a column that is missing."""
+        converted = 0
+        for index, row in enumerate(rows):
+            for name, kind, required in self._checks:
+                try:
+                    value = row[name]
+                except KeyError:
+                    if not required:
+                        continue
+                    raise BadRequest(
+                        f"column {name!r} is missing", dialect=dialect, row=index, column=name, expected=EXPECTED[kind]
+                    ) from None
+                if value is None:
+                    continue
+                type_ = type(value)
+                if kind == "number":
+                    if type_ is int or (type_ is float and math.isfinite(value)):
+                        continue
+                elif kind == "integer":
+                    if type_ is int or (type_ is float and value.is_integer()):
+                        continue
+                elif type_ is str and kind in ("string", "datetime"):
+                    continue
+                fitting = _fitting(value, kind)
+                if fitting is _WRONG:
+                    raise BadRequest(
+                        f"column {name!r}, row {index}: {shown(value)!r} is not {EXPECTED[kind]}",
+                        dialect=dialect,
+                        row=index,
+                        column=name,
+                        value=shown(value),
+                        expected=EXPECTED[kind],
+                    )
+                if fitting is not value:
+                    row[name] = fitting
+                    converted += type_ is str
+        return converted
+
+
+EXPECTED: Mapping[str, str] = {
+    "integer": "an integer or null",
+    "number": "a finite number or null",
+    "boolean": "true, false or null",
+    "string": "text or null",
+    "datetime": "a date or time as ISO 8601 text, or null",
+}
+
+
+class BadRequest(Exception):  # noqa: N818 - named as HTTP names it
+    """A request that cannot be answered, and why. `row` counts from 0; `value` is a JSON scalar, shortened."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        dialect: Dialect | None = None,
+        row: int | None = None,
+        column: str | None = None,
+        value: object = None,
+        expected: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.dialect = dialect
+        self.row = row
+        self.column = column
+        self.value = value
+        self.expected = expected
+
+    def document(self) -> dict[str, object]:
+        """The reply's body, in the shape that clients of the dialect read."""
+        detail = {"column": self.column, "row": self.row, "value": self.value, "expected": self.expected}
+        if self.dialect is Dialect.MLFLOW:
+            return {"error_code": "BAD_REQUEST", "message": self.message, **detail}
+        if self.dialect is Dialect.AUTOML_V1:
+            return {"error": self.message, **detail}
+        return {"error": {"code": "invalid_input", "message": self.message, **detail}}
+
+    def body(self) -> bytes:
+        document = json.dumps(self.document()).encode()
+        # v1 services answer a JSON string that holds the document, also when it is an error.
+        return json.dumps(document.decode()).encode() if self.dialect is Dialect.AUTOML_V1 else document
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that was understood. `ignored` names columns and parameters that mean nothing to the model; `converted`
+    counts values that came as text."""
+
+    dialect: Dialect
+    rows: list[dict[str, Any]]
+    method: str = "predict"
+    ignored: tuple[str, ...] = ()
+    converted: int = 0
+
+    @property
+    def proba(self) -> bool:
+        return self.method == "predict_proba"
+
+    def reply(self, results: list[Any]) -> object:
+        """What to send as JSON: `results` in the dialect's own shape."""
+        if self.dialect is Dialect.MLFLOW:
+            return results
+        if self.dialect is Dialect.AUTOML_V2:
+            return {"Results": results}
+        return json.dumps({"result": results})
+
+
+def read_call(body: object, schema: Schema) -> Call:
+    """Understand a parsed request body; otherwise BadRequest. The rows belong to the caller and may be changed."""
+    if not isinstance(body, dict):
+        raise BadRequest(f"the body is {_kind(body)}, not an object", expected=_SHAPES)
+    if "input_data" in body:
+        return _mlflow(body, schema)
+    if "Inputs" in body:
+        return _automl_v2(body, schema)
+    if "data" in body:
+        return _automl_v1(body, schema)
+    raise BadRequest("the body has none of the keys 'input_data', 'Inputs' and 'data'", expected=_SHAPES)
+
+
+_SHAPES = '{"input_data": {"columns": [...], "data": [[...]]}}, {"Inputs": {"data": [{...}]}} or {"data": [{...}]}'
+
+
+def _mlflow(body: dict[str, Any], schema: Schema) -> Call:
+    dialect = Dialect.MLFLOW
+    _only(body, ("input_data", "params"), dialect)
+    params = body.get("params")
+    ignored: tuple[str, ...] = ()
+    method = "predict"
+    if params is not None:
+        if not isinstance(params, dict):
+            raise BadRequest(f"'params' is {_kind(params)}", dialect=dialect, expected="an object")
+        if "method" in params:
+            method = _method(params["method"], "params.method", dialect)
+        ignored = tuple(f"params.{name}" for name in params if name != "method")
+    data = body["input_data"]
+    rows = _split(data, dialect) if isinstance(data, dict) else _rows(data, "input_data", schema, dialect)
+    return _call(dialect, rows, method, schema, ignored)
+
+
+def _automl_v2(body: dict[str, Any], schema: Schema) -> Call:
+    dialect = Dialect.AUTOML_V2
+    _only(body, ("Inputs", "GlobalParameters"), dialect)
+    inputs = body["Inputs"]
+    if not isinstance(inputs, dict) or "data" not in inputs:
+        raise BadRequest("'Inputs' has no 'data'", dialect=dialect, expected='{"data": [{...}]}')
+    _only(inputs, ("data",), dialect, "Inputs.")
+    parameters = body.get("GlobalParameters")
+    method = "predict"
+    ignored: tuple[str, ...] = ()
+    if isinstance(parameters, dict):
+        if "method" in parameters:
+            method = _method(parameters["method"], "GlobalParameters.method", dialect)
+        ignored = tuple(f"GlobalParameters.{name}" for name in parameters if name != "method")
+    # Azure's own samples for regression send a bare number here, which means nothing.
+    elif parameters is not None and (isinstance(parameters, bool) or not isinstance(parameters, int | float)):
+        raise BadRequest(f"'GlobalParameters' is {_kind(parameters)}", dialect=dialect, expected='{"method": "predict"}')
+    return _call(dialect, _rows(inputs["data"], "Inputs.data", schema, dialect), method, schema, ignored)
+
+
+def _automl_v1(body: dict[str, Any], schema: Schema) -> Call:
+    dialect = Dialect.AUTOML_V1
+    _only(body, ("data", "method"), dialect)
+    method = _method(body["method"], "method", dialect) if "method" in body else "predict"
+    return _call(dialect, _rows(body["data"], "data", schema, dialect), method, schema, ())
+
+
+def _call(dialect: Dialect, rows: list[dict[str, Any]], method: str, schema: Schema, ignored: tuple[str, ...]) -> Call:
+    converted = schema.check(rows, dialect)
+    extra: dict[str, None] = {}
+    known = schema.known
+    for row in rows:
+        if len(row) > len(known) or not row.keys() <= known:
+            extra.update(dict.fromkeys(row.keys() - known))
+    return Call(dialect, rows, method, (*ignored, *sorted(extra)), converted)
+
+
+def _only(body: Mapping[str, object], allowed: tuple[str, ...], dialect: Dialect, prefix: str = "") -> None:
+    for name in body:
+        if name not in allowed:
+            keys = " and ".join(repr(each) for each in allowed)
+            raise BadRequest(f"unknown key {prefix + name[:_SHOWN]!r}", dialect=dialect, expected=f"only {keys}")
+
+
+def _method(value: object, where: str, dialect: Dialect) -> str:
+    if value not in METHODS or not isinstance(value, str):
+        raise BadRequest(
+            f"{where} is {shown(value)!r}", dialect=dialect, value=shown(value), expected="predict or predict_proba"
+        )
+    return value
+
+
+def _split(data: dict[str, Any], dialect: Dialect) -> list[dict[str, Any]]:
+    _only(data, ("columns", "index", "data"), dialect, "input_data.")
+    columns, values = data.get("columns"), data.get("data")
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise BadRequest("'input_data.columns' is no list of names", dialect=dialect, expected='["age", "job", ...]')
+    if len(set(columns)) != len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise BadRequest(
+            f"column {twice[:_SHOWN]!r} is named twice", dialect=dialect, column=twice[:_SHOWN], expected="each name once"
+        )
+    if not isinstance(values, list):
+        raise BadRequest(f"'input_data.data' is {_kind(values)}", dialect=dialect, expected="a list of rows")
+    if not isinstance(data.get("index", []), list):
+        raise BadRequest("'input_data.index' is no list", dialect=dialect, expected="a list, or no index at all")
+    return [dict(zip(columns, _list_row(row, index, len(columns), dialect), strict=True)) for index, row in enumerate(values)]
+
+
+def _list_row(row: object, index: int, width: int, dialect: Dialect) -> list[Any]:
+    if not isinstance(row, list):
+        raise BadRequest(f"row {index} is {_kind(row)}", dialect=dialect, row=index, expected=f"a list of {width} values")
+    if len(row) != width:
+        raise BadRequest(
+            f"row {index} has {len(row)} values for {width} columns", dialect=dialect, row=index, expected=f"{width} values"
+        )
+    return row
+
+
+def _rows(data: object, where: str, schema: Schema, dialect: Dialect) -> list[dict[str, Any]]:
+    if not isinstance(data, list):
+        raise BadRequest(f"{where!r} is {_kind(data)}", dialect=dialect, expected="a list of rows")
+    rows: list[dict[str, Any]] = []
+    for index, row in enumerate(data):
+        if isinstance(row, dict):
+            rows.append(row)
+        elif isinstance(row, list):
+            rows.append(dict(zip(schema.names, _list_row(row, index, len(schema.names), dialect), strict=True)))
+        else:
+            raise BadRequest(
+                f"row {index} is {_kind(row)}",
+                dialect=dialect,
+                row=index,
+                value=shown(row),
+                expected="an object by column name",
+            )
+    return rows
+
+
+_WRONG = object()
+
+
+def _fitting(value: object, kind: str) -> object:
+    """`value` as the column wants it, when it can be read as that without guessing; otherwise `_WRONG`."""
+    if isinstance(value, str):
+        return _from_text(value, kind)
+    if kind == "boolean":
+        if isinstance(value, bool):
+            return value
+        return bool(value) if isinstance(value, int | float) and value in (0, 1) else _WRONG
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    return _WRONG
+
+
+def _from_text(value: str, kind: str) -> object:
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(value.strip().lower(), _WRONG) if len(value) < 32 else _WRONG
+    if len(value) > 512 or kind not in ("number", "integer"):
+        return _WRONG
+    if kind == "integer":
+        return int(float(value)) if _INTEGER.match(value) and math.isfinite(float(value)) else _WRONG
+    return float(value) if _NUMBER.match(value) and math.isfinite(float(value)) else _WRONG
+
+
+def shown(value: object) -> object:
+    """`value` as an error may repeat it: a JSON scalar of bounded length."""
+    if isinstance(value, str):
+        return value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+    if value is None or isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, int) and abs(value) < 1 << 63:
+        return value
+    return _kind(value)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}.get(
+        type(value), "no JSON value"
+    )

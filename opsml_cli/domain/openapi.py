@@ -1,0 +1,382 @@
+"""The OpenAPI document of a scoring server, made from the model's columns: 3.1, and Swagger 2.0 for older clients.
+
+The document promises exactly what `contract.read_call` accepts, so that a generated request is answered and its opposite
+is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from opsml_cli.domain.contract import INTEGER_TEXT, METHODS, NUMBER_TEXT, Column, Schema
+
+JSON = "application/json"
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is described. `classes` are the labels in the order of probabilities; empty for regression. `url` is the
+    server's address without a path; `example_results` a reply to the schema's example row."""
+
+    endpoint: str
+    deployment: str
+    model: str
+    version: str
+    schema: Schema
+    classes: Sequence[object] = ()
+    deployments: Sequence[str] = ()
+    url: str = ""
+    example_results: Sequence[object] = ()
+
+
+def requests(schema: Schema) -> dict[str, object]:
+    """A request in each dialect that the server answers, by dialect."""
+    row = schema.example()
+    return {
+        "mlflow": {"input_data": {"columns": list(schema.names), "index": [0], "data": [[row[name] for name in schema.names]]}},
+        "automl_v2": {"Inputs": {"data": [row]}, "GlobalParameters": {"method": "predict"}},
+        "automl_v1": {"data": [row], "method": "predict"},
+    }
+
+
+def document(service: Service) -> Document:
+    """OpenAPI 3.1."""
+    examples = requests(service.schema)
+    score: Document = {
+        "operationId": "score",
+        "summary": f"Score rows with {service.model}:{service.version}",
+        "description": "Three request dialects, told apart by shape; each gets its own reply.",
+        "parameters": [_deployment_parameter(service)],
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {
+                    "schema": {"$ref": "#/components/schemas/Request"},
+                    "examples": {name: {"value": value} for name, value in examples.items()},
+                }
+            },
+        },
+        "responses": {"200": _answer(service), **_refusals(("400", "404", "408", "413", "415", "429", "500", "504"))},
+    }
+    answer: Document = {
+        "openapi": "3.1.0",
+        "info": _info(service),
+        "paths": {
+            "/score": {"post": score},
+            "/": {"get": _plain("health", "Whether the server lives", "text/plain", "Healthy")},
+            "/swagger.json": {
+                "get": {
+                    **_plain("swagger", "This document", JSON, None),
+                    "parameters": [
+                        {
+                            "name": "version",
+                            "in": "query",
+                            "schema": {"enum": ["2", "3"]},
+                            "description": "Swagger 2.0 or OpenAPI 3",
+                        }
+                    ],
+                }
+            },
+            "/metrics": {"get": _plain("metrics", "Prometheus metrics", "text/plain", None)},
+        },
+        "components": {"schemas": _schemas(service), "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"key": []}],
+    }
+    if service.url:
+        answer["servers"] = [{"url": service.url}]
+    return answer
+
+
+def swagger2(service: Service) -> Document:
+    """Swagger 2.0, as Azure's own servers give by default. It cannot say 'one of': the AutoML v2 shape is described."""
+    properties = {column.name: _property2(column) for column in service.schema.columns}
+    row = {"type": "object", "properties": properties, "required": _required(service.schema)}
+    result: Document = _label2(service.classes)
+    refused = {"description": "Refused", "schema": {"type": "object"}}
+    answer: Document = {
+        "swagger": "2.0",
+        "info": _info(service),
+        "consumes": [JSON],
+        "produces": [JSON],
+        "schemes": ["http"],
+        "securityDefinitions": {"Bearer": {"type": "apiKey", "name": "Authorization", "in": "header"}},
+        "security": [{"Bearer": []}],
+        "paths": {
+            "/": {
+                "get": {
+                    "operationId": "health",
+                    "produces": ["text/plain"],
+                    "responses": {"200": {"description": "Healthy", "schema": {"type": "string"}}},
+                }
+            },
+            "/score": {
+                "post": {
+                    "operationId": "score",
+                    "parameters": [
+                        {"name": "request", "in": "body", "required": True, "schema": {"$ref": "#/definitions/Request"}},
+                        {"name": "azureml-model-deployment", "in": "header", "type": "string", "required": False},
+                    ],
+                    "responses": {
+                        "200": {"description": "Predictions", "schema": {"$ref": "#/definitions/Reply"}},
+                        **dict.fromkeys(("400", "401", "404", "413", "415", "429", "504"), refused),
+                    },
+                }
+            },
+        },
+        "definitions": {
+            "Row": row,
+            "Request": {
+                "type": "object",
+                "required": ["Inputs"],
+                "properties": {
+                    "Inputs": {
+                        "type": "object",
+                        "required": ["data"],
+                        "properties": {"data": {"type": "array", "items": {"$ref": "#/definitions/Row"}}},
+                    },
+                    "GlobalParameters": {
+                        "type": "object",
+                        "properties": {"method": {"type": "string", "enum": list(METHODS), "default": "predict"}},
+                    },
+                },
+                "example": requests(service.schema)["automl_v2"],
+            },
+            "Reply": {"type": "object", "properties": {"Results": {"type": "array", "items": result}}},
+        },
+    }
+    if service.url:
+        answer["host"] = service.url.partition("://")[2]
+    return answer
+
+
+def _info(service: Service) -> Document:
+    return {
+        "title": service.endpoint,
+        "version": service.version,
+        "description": f"Model {service.model}:{service.version}, deployment {service.deployment}.",
+        "x-opsml": {
+            "endpoint": service.endpoint,
+            "deployment": service.deployment,
+            "model": service.model,
+            "classes": list(service.classes),
+        },
+    }
+
+
+def _deployment_parameter(service: Service) -> Document:
+    return {
+        "name": "azureml-model-deployment",
+        "in": "header",
+        "required": False,
+        "description": "Score with this deployment, whatever the traffic.",
+        "schema": {"type": "string", "enum": list(service.deployments) or [service.deployment]},
+    }
+
+
+def _schemas(service: Service) -> Document:
+    schema = service.schema
+    listed: Document = {
+        "type": "array",
+        "description": "Values in the order of the columns.",
+        "prefixItems": [_property(column) for column in schema.columns],
+        "minItems": len(schema.columns),
+        "maxItems": len(schema.columns),
+    }
+    records: Document = {
+        "type": "array",
+        "items": {"anyOf": [{"$ref": "#/components/schemas/Row"}, {"$ref": "#/components/schemas/ListRow"}]},
+    }
+    method = {"type": "string", "enum": list(METHODS)}
+    return {
+        "Row": {
+            "type": "object",
+            "description": "One row by column name. Further columns are ignored, with a warning header.",
+            "properties": {column.name: _property(column) for column in schema.columns},
+            "required": _required(schema),
+            "example": schema.example(),
+        },
+        "ListRow": listed,
+        "MLflow": {
+            "type": "object",
+            "title": "MLflow",
+            "required": ["input_data"],
+            "additionalProperties": False,
+            "properties": {
+                "input_data": {
+                    "anyOf": [
+                        {
+                            "type": "object",
+                            "required": ["columns", "data"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "columns": {"const": list(schema.names)},
+                                "index": {"type": "array"},
+                                "data": {"type": "array", "items": {"$ref": "#/components/schemas/ListRow"}},
+                            },
+                        },
+                        records,
+                    ]
+                },
+                "params": {"type": ["object", "null"], "properties": {"method": method}},
+            },
+        },
+        "AutoMLv2": {
+            "type": "object",
+            "title": "AutoML scoring v2",
+            "required": ["Inputs"],
+            "additionalProperties": False,
+            "properties": {
+                "Inputs": {
+                    "type": "object",
+                    "required": ["data"],
+                    "additionalProperties": False,
+                    "properties": {"data": records},
+                },
+                "GlobalParameters": {"type": ["object", "number", "null"], "properties": {"method": method}},
+            },
+        },
+        "AutoMLv1": {
+            "type": "object",
+            "title": "AutoML scoring v1",
+            "required": ["data"],
+            "additionalProperties": False,
+            "properties": {"data": records, "method": method},
+        },
+        "Request": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("MLflow", "AutoMLv2", "AutoMLv1")]},
+        "Result": _result(service.classes),
+        "Error": {"type": ["object", "string"]},
+    }
+
+
+def _result(classes: Sequence[object]) -> Document:
+    if not classes:
+        return {"type": "number", "description": "The predicted value"}
+    return {
+        "anyOf": [
+            {"enum": list(classes), "description": "The predicted class"},
+            {
+                "type": "array",
+                "description": "predict_proba: the probability of each class, in the order of " + json.dumps(list(classes)),
+                "items": {"type": "number", "minimum": 0, "maximum": 1},
+                "minItems": len(classes),
+                "maxItems": len(classes),
+            },
+        ]
+    }
+
+
+def _property(column: Column) -> Document:
+    """What the contract accepts in this column: the type, null for a missing value, and numbers written as text."""
+    answer: Document = {}
+    if column.type in ("integer", "number"):
+        answer["type"] = [column.type, "string", "null"]
+        answer["pattern"] = INTEGER_TEXT if column.type == "integer" else NUMBER_TEXT
+        answer["maxLength"] = 64
+    elif column.type == "boolean":
+        answer["enum"] = [True, False, "true", "false", 0, 1, None]
+    elif column.type == "datetime":
+        answer["type"] = ["string", "null"]
+        answer["format"] = "date-time"
+    else:
+        answer["type"] = ["string", "number", "null"]
+        if column.categories:
+            known: Document = {"enum": list(column.categories), "description": "Values seen in training"}
+            answer = {"anyOf": [known, {**answer, "description": "Other values follow the model"}]}
+    answer.update(_range(column))
+    if column.example is not None:
+        answer["examples"] = [column.example]
+    return answer
+
+
+def _property2(column: Column) -> Document:
+    answer: Document = {"x-nullable": True}
+    if column.type == "datetime":
+        answer |= {"type": "string", "format": "date-time"}
+    else:
+        answer["type"] = column.type
+    if column.categories and column.type == "string":
+        answer["enum"] = list(column.categories)
+    if column.example is not None:
+        answer["example"] = column.example
+    return answer | _range(column)
+
+
+def _range(column: Column) -> Document:
+    """The training range: a fact about the data, not a limit of the contract."""
+    if column.minimum is None or column.maximum is None:
+        return {}
+    return {"x-training-range": [column.minimum, column.maximum]}
+
+
+def _label2(classes: Sequence[object]) -> Document:
+    if not classes:
+        return {"type": "number", "format": "double"}
+    kinds = {bool: "boolean", int: "integer", float: "number"}
+    return {"type": kinds.get(type(classes[0]), "string"), "enum": list(classes)}
+
+
+def _required(schema: Schema) -> list[str]:
+    return [column.name for column in schema.columns if column.required]
+
+
+def _answer(service: Service) -> Document:
+    results = list(service.example_results)
+    shapes = {
+        "mlflow": results,
+        "automl_v2": {"Results": results},
+        "automl_v1": json.dumps({"result": results}),
+    }
+    item = {"$ref": "#/components/schemas/Result"}
+    content: Document = {
+        "schema": {
+            "anyOf": [
+                {"type": "array", "items": item},
+                {"type": "object", "required": ["Results"], "properties": {"Results": {"type": "array", "items": item}}},
+                {"type": "string", "contentMediaType": JSON, "description": 'JSON text: {"result": [...]}'},
+            ]
+        }
+    }
+    if results:
+        content["examples"] = {name: {"value": value} for name, value in shapes.items()}
+    return {
+        "description": "One result a row, in the shape of the request's dialect",
+        "headers": {"azureml-model-deployment": {"description": "The deployment that answered", "schema": {"type": "string"}}},
+        "content": {JSON: content},
+    }
+
+
+_MEANINGS: Mapping[str, str] = {
+    "400": "The request is wrong: the reply names column, row, value and what was expected",
+    "401": "No key, or a wrong one",
+    "403": "A page of another site asked",
+    "404": "No such deployment or path",
+    "408": "The body did not arrive in time",
+    "413": "The body is too large",
+    "415": "The body is no JSON",
+    "421": "Another Host was meant",
+    "429": "Too many requests at once; try again",
+    "500": "The model failed",
+    "504": "The model did not answer in time",
+}
+
+
+def _refusals(statuses: Sequence[str]) -> Document:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        status: {"description": _MEANINGS[status], "content": {JSON: {"schema": schema}}}
+        for status in sorted({*statuses, "401", "403", "421"})
+    }
+
+
+def _plain(operation: str, summary: str, media: str, example: str | None) -> Document:
+    content: Document = {"schema": {"type": "object" if media == JSON else "string"}}
+    if example:
+        content["example"] = example
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "responses": {"200": {"description": summary, "content": {media: content}}, **_refusals(("429",))},
+    }
