@@ -1,0 +1,147 @@
+"""What is tried: a short portfolio in a fixed order, then random configurations drawn from the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.errors import UnsupportedError, UsageError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.job import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LIGHTGBM = "LightGBM"
+FOREST = "ExtremeRandomTrees"
+ENSEMBLE = "VotingEnsemble"
+LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
+
+# Azure AutoML's names for tabular classification and regression; those that are not trained here are known, not wrong.
+_AZURE = {
+    Task.CLASSIFICATION: (
+        "LogisticRegression", "SGD", "MultinomialNaiveBayes", "BernoulliNaiveBayes", "SVM", "LinearSVM", "KNN", "DecisionTree",
+        "RandomForest", "ExtremeRandomTrees", "LightGBM", "GradientBoosting", "XGBoostClassifier",
+    ),
+    Task.REGRESSION: (
+        "ElasticNet", "GradientBoosting", "DecisionTree", "KNN", "LassoLars", "SGD", "RandomForest", "ExtremeRandomTrees",
+        "LightGBM", "XGBoostRegressor",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One configuration. `cost` is its expected time relative to the portfolio's first; `label` tells it apart in a log."""
+
+    algorithm: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    cost: float = 1.0
+
+
+def trained_here(task: Task) -> tuple[str, ...]:
+    return (LIGHTGBM, LINEAR[task], FOREST)
+
+
+def algorithms(task: Task, allowed: Sequence[str], blocked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the algorithms to try, notes on allowed ones that this machine does not train). UsageError for unknown names or
+    when nothing is left."""
+    known = {name.casefold(): name for name in _AZURE[task]}
+    here = trained_here(task)
+
+    def resolve(names: Sequence[str], option: str) -> list[str]:
+        found = []
+        for name in names:
+            if name.casefold() not in known:
+                raise UsageError(
+                    f"{name!r} is no algorithm for {task.value}",
+                    cause=did_you_mean(name, list(known.values())) or f"known are: {', '.join(known.values())}",
+                    fix=f"{option} NAME, one of: {', '.join(here)}",
+                )
+            found.append(known[name.casefold()])
+        return found
+
+    wanted, unwanted = resolve(allowed, "--allow-algorithm"), resolve(blocked, "--block-algorithm")
+    absent = tuple(name for name in wanted if name not in here)
+    left = tuple(name for name in here if (not wanted or name in wanted) and name not in unwanted)
+    if not left:
+        raise UnsupportedError(
+            "no algorithm is left to train",
+            cause=f"this workspace trains {', '.join(here)}",
+            fix=f"--allow-algorithm {here[0]}, or train in the Azure workspace: -w azure",
+        )
+    return left, absent
+
+
+_BASE: dict[str, object] = {
+    "learning_rate": 0.05,
+    "num_leaves": 31,
+    "min_data_in_leaf": 20,
+    "feature_fraction_bynode": 0.8,
+    "bagging_fraction": 1.0,
+    "lambda_l2": 1.0,
+    "native_categories": False,
+    "extra_trees": False,
+    "max_bin": 255,
+}
+
+
+def _boosted(cost: float, **changes: object) -> Candidate:
+    return Candidate(LIGHTGBM, {**_BASE, **changes}, cost)
+
+
+def portfolio(task: Task, rows: int, allowed: Sequence[str]) -> list[Candidate]:
+    """The fixed part, best first impression first. Small tables get trees that need fewer rows."""
+    small = rows < 5000
+    leaf = 20 if rows >= 2000 else max(2, rows // 100)
+    listed = [
+        _boosted(1.0, min_data_in_leaf=leaf, num_leaves=15 if small else 31),
+        Candidate(LINEAR[task], {"alpha": 1.0}, 0.5),
+        _boosted(1.2, min_data_in_leaf=leaf, num_leaves=6, learning_rate=0.06, feature_fraction_bynode=0.6),
+        _boosted(1.2, min_data_in_leaf=leaf, num_leaves=48, extra_trees=True, learning_rate=0.06),
+        Candidate(FOREST, {"trees": 200, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.5}, 1.5),
+        _boosted(1.2, min_data_in_leaf=max(leaf, 10), num_leaves=31, native_categories=True, lambda_l2=10.0),
+        _boosted(1.6, min_data_in_leaf=max(2, leaf // 2), num_leaves=63, feature_fraction_bynode=0.4, learning_rate=0.03,
+                 bagging_fraction=0.8, lambda_l2=5.0),
+        _boosted(1.0, min_data_in_leaf=leaf * 3, num_leaves=15, learning_rate=0.04, bagging_fraction=0.7,
+                 feature_fraction_bynode=0.5),
+    ]  # fmt: skip
+    return [candidate for candidate in listed if candidate.algorithm in allowed]
+
+
+def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) -> Iterator[Candidate]:
+    """Without end; the same for the same seed."""
+    import numpy as np
+
+    draw = np.random.default_rng([seed, 7919])
+    most_leaf = max(3, min(200, rows // 20))
+    while True:
+        if LIGHTGBM not in allowed:
+            yield _other(task, allowed, draw)
+            continue
+        leaves = int(np.exp(draw.uniform(np.log(4), np.log(128 if rows >= 5000 else 48))))
+        yield _boosted(
+            1.0 + leaves / 40,
+            num_leaves=leaves,
+            learning_rate=round(float(np.exp(draw.uniform(np.log(0.02), np.log(0.12)))), 4),
+            min_data_in_leaf=int(np.exp(draw.uniform(np.log(2), np.log(most_leaf)))),
+            feature_fraction_bynode=round(float(draw.uniform(0.25, 1.0)), 2),
+            bagging_fraction=round(float(draw.uniform(0.6, 1.0)), 2),
+            lambda_l2=round(float(np.exp(draw.uniform(np.log(0.01), np.log(30)))), 3),
+            extra_trees=bool(draw.random() < 0.35),
+            native_categories=bool(draw.random() < 0.3),
+        )
+
+
+def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator) -> Candidate:
+    import numpy as np
+
+    if FOREST in allowed and (LINEAR[task] not in allowed or draw.random() < 0.7):
+        parameters: dict[str, object] = {
+            "trees": int(draw.integers(100, 400)),
+            "min_data_in_leaf": int(draw.integers(1, 30)),
+            "feature_fraction_bynode": round(float(draw.uniform(0.2, 1.0)), 2),
+        }
+        return Candidate(FOREST, parameters, 1.5)
+    return Candidate(LINEAR[task], {"alpha": round(float(np.exp(draw.uniform(np.log(0.01), np.log(100)))), 4)}, 0.5)

@@ -1,0 +1,98 @@
+"""A training problem in numbers: the encoded matrix, the target, the folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.job import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.encode import Feature
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Row positions: the ones to learn from, and the ones to be scored."""
+
+    train: Ints
+    valid: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`matrix` float64 (n, width); `target` (n,) class indices or values; `weights` (n,) or None; `outputs` is the number of
+    classes, 1 for regression; `span` the target's range; `positive` the positive class of a binary task."""
+
+    task: Task
+    metric: str
+    matrix: Floats
+    target: NDArray[np.generic]
+    weights: Floats | None
+    features: Sequence[Feature]
+    outputs: int
+    span: float
+    positive: int | None
+    folds: tuple[Fold, ...]
+    seed: int
+
+    @property
+    def binary(self) -> bool:
+        return self.outputs == 2
+
+    @property
+    def scored(self) -> Ints:
+        """The rows that some fold scores, in order."""
+        import numpy as np
+
+        return np.unique(np.concatenate([fold.valid for fold in self.folds]))
+
+
+def stratified_folds(target: NDArray[np.generic], task: Task, count: int, seed: int) -> tuple[Fold, ...]:
+    """`count` folds of nearly equal size with the classes (or the range of values) spread evenly over them."""
+    import numpy as np
+
+    place = assign(target, task, count, seed)
+    return tuple(Fold(np.flatnonzero(place != fold), np.flatnonzero(place == fold)) for fold in range(count))
+
+
+def assign(target: NDArray[np.generic], task: Task, count: int, seed: int) -> Ints:
+    """The fold of each row."""
+    import numpy as np
+
+    draw = np.random.default_rng([seed, 104729])
+    # Shuffled first, then sorted by target with a stable sort, then dealt out in rounds: ties fall at random.
+    order = draw.permutation(len(target))
+    order = order[np.argsort(target[order], kind="stable")]
+    rounds = (len(target) + count - 1) // count
+    dealt = np.concatenate([draw.permutation(count) for _ in range(rounds)])[: len(target)]
+    if task is Task.CLASSIFICATION:
+        dealt = np.arange(len(target)) % count
+    place = np.empty(len(target), dtype=np.int64)
+    place[order] = dealt
+    return place
+
+
+def split(target: NDArray[np.generic], task: Task, share: float, seed: int) -> tuple[Ints, Ints]:
+    """(rows kept, rows held out), in order; at least one row each."""
+    import numpy as np
+
+    held = max(1, min(len(target) - 1, round(len(target) * share)))
+    draw = np.random.default_rng([seed, 1299709])
+    order = draw.permutation(len(target))
+    if task is Task.CLASSIFICATION:
+        order = order[np.argsort(target[order], kind="stable")]
+        # Every (n / held)-th row of the class-sorted order: each class gives its share.
+        chosen = order[np.unique(((np.arange(held) + draw.random()) * len(target) / held).astype(np.int64))]
+    else:
+        chosen = order[:held]
+    mask = np.zeros(len(target), dtype=bool)
+    mask[chosen] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
