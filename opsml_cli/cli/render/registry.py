@@ -1,0 +1,33 @@
+"""Which render module knows which type: only that module is loaded for a result.
+
+A module `render/<name>.py` holds `RENDERINGS: dict[type, Rendering]`; its types are listed here by class name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from opsml_cli.cli.render.base import Rendering
+
+MODULES: dict[str, str] = {
+    # config, doctor, init, workspace, help
+    "ShownSettings": "config",
+    "Choice": "workspace",
+    "Diagnosis": "doctor",
+    "WrittenSettings": "config",
+    "Topic": "topic",
+    "Planned": "planned",
+    # data
+    "DataAsset": "data",
+    "DataProfile": "data",
+    "Registered": "data",
+}
+
+
+def rendering_of(kind: type) -> Rendering | None:
+    """The Rendering of `kind`, or None for plain values (mappings, texts, numbers)."""
+    module = MODULES.get(kind.__name__)
+    if module is None:
+        return None
+    found = import_module(f"opsml_cli.cli.render.{module}").RENDERINGS
+    rendering: Rendering | None = found.get(kind)
+    return rendering
