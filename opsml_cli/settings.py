@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings.exceptions import SettingsError
 
 from opsml_cli.domain import names
@@ -88,7 +94,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+        cls, _settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
@@ -417,7 +423,9 @@ def local_folder(loaded: Loaded, cwd: Path | None = None) -> tuple[Path, str]:
     here = (cwd or Path.cwd()).absolute()
     if loaded.settings.local.path:
         base = loaded.bases.get("local.path", here)
-        return Path(os.path.normpath(base / Path(loaded.settings.local.path).expanduser())), loaded.origins.get("local.path", "")
+        return Path(os.path.normpath(base / Path(loaded.settings.local.path).expanduser())), loaded.origins.get(
+            "local.path", ""
+        )
     for folder in (here, *here.parents):
         candidate = folder / ".opsml"
         if candidate.is_dir() and (folder == here or _own(candidate)):

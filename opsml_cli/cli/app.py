@@ -62,7 +62,7 @@ class _Run:
             session.announce()
         try:
             result = invocation.call(session)
-            error = None
+            error: OpsmlError | None = None
             if isinstance(result, Verdict):
                 result, error = result.result, result.error
             output.result(result)
@@ -133,7 +133,7 @@ class _Run:
             options.output = None
         return options
 
-    def _translate(self, error: BaseException, output: Output) -> OpsmlError:
+    def _translate(self, error: BaseException, output: Output) -> OpsmlError:  # noqa: PLR0911 - a table of cases
         from opsml_cli.domain import errors
 
         if isinstance(error, errors.OpsmlError):

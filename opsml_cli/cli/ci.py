@@ -5,7 +5,6 @@ Commands to the runner are lines of text. Everything in them is escaped as the r
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -15,8 +14,8 @@ Say = Callable[[str], None]
 class Provider(Protocol):
     """A CI system. `say` writes one line where the runner reads it."""
 
-    def annotation(self, message: str) -> str: ...
-    def mask(self, secret: str) -> str: ...
+    def annotation(self, message: str) -> str | None: ...
+    def mask(self, secret: str) -> str | None: ...
     def outputs(self, values: Mapping[str, str], say: Say) -> None: ...
     def summary(self, markdown: str, say: Say) -> None: ...
 
@@ -35,29 +34,32 @@ class GitHub:
         self._outputs = environment.get("GITHUB_OUTPUT")
         self._summary = environment.get("GITHUB_STEP_SUMMARY")
 
-    def annotation(self, message: str) -> str:
-        return f"::error title=opsml::{_percent(message, '')}"
+    def annotation(self, message: str) -> str | None:
+        return f"::error title=opsml::{_percent(message)}"
 
-    def mask(self, secret: str) -> str:
-        return f"::add-mask::{_percent(secret, '')}"
+    def mask(self, secret: str) -> str | None:
+        return f"::add-mask::{_percent(secret)}"
 
-    def outputs(self, values: Mapping[str, str], say: Say) -> None:
+    def outputs(self, values: Mapping[str, str], say: Say) -> None:  # noqa: ARG002 - files, no commands
         if self._outputs and values:
             # A delimiter that no value can hold ends each one.
-            end = f"opsml-{secrets.token_hex(16)}"
+            end = f"opsml-{_random()}"
             lines = "".join(f"{name}<<{end}\n{value}\n{end}\n" for name, value in values.items())
             _append(self._outputs, lines)
 
-    def summary(self, markdown: str, say: Say) -> None:
+    def summary(self, markdown: str, say: Say) -> None:  # noqa: ARG002
         if self._summary:
             _append(self._summary, markdown if markdown.endswith("\n") else markdown + "\n")
 
 
 class GitHubFiles(GitHub):
-    """Only the files are there: a runner that speaks GitHub's files, or a test of them. No commands."""
+    """A system that has GitHub's files and does not read commands."""
 
-    def annotation(self, message: str) -> str:
-        return f"::error title=opsml::{_percent(message, '')}"
+    def annotation(self, message: str) -> str | None:  # noqa: ARG002
+        return None
+
+    def mask(self, secret: str) -> str | None:  # noqa: ARG002
+        return None
 
 
 class AzurePipelines:
@@ -76,14 +78,20 @@ class AzurePipelines:
 
     def summary(self, markdown: str, say: Say) -> None:
         if self._folder:
-            path = os.path.join(self._folder, f"opsml-{secrets.token_hex(8)}.md")
+            path = f"{self._folder}{os.sep}opsml-{_random()}.md"
             _append(path, markdown)
             say(f"##vso[task.uploadsummary]{_azure(path)}")
 
 
-def _percent(text: str, more: str) -> str:
+def _random() -> str:
+    import secrets
+
+    return secrets.token_hex(16)
+
+
+def _percent(text: str) -> str:
     """As GitHub's toolkit escapes the data of a command."""
-    for character in "%\r\n" + more:
+    for character in "%\r\n":
         text = text.replace(character, f"%{ord(character):02X}")
     return text
 

@@ -10,7 +10,7 @@ from typing import Any
 from opsml_cli.cli import text as texts
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - a table of cases
     """`value` as JSON has it: mappings with text keys, lists, texts, numbers, booleans, None. Not-a-number becomes None."""
     if value is None or isinstance(value, bool):
         return value
@@ -36,9 +36,7 @@ def plain(value: Any) -> Any:
 def to_json(value: Any, *, indent: int | None, ascii_only: bool) -> str:
     """One JSON document, without a line break at its end. `value` is plain."""
     separators = None if indent else (",", ":")
-    return texts.escape_json(
-        json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False, separators=separators)
-    )
+    return texts.escape_json(json.dumps(value, indent=indent, ensure_ascii=ascii_only, allow_nan=False, separators=separators))
 
 
 def to_yaml(value: Any) -> str:
@@ -54,7 +52,7 @@ def to_yaml(value: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if risky else None)
 
     Dumper.add_representer(str, represent)
-    Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign,assignment]
+    Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
     dumped: str = yaml.dump(value, Dumper=Dumper, allow_unicode=False, sort_keys=False, width=2**31)
     return dumped.removesuffix("...\n")
 
@@ -99,9 +97,7 @@ def to_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int | 
     if width is not None:
         _shrink(widths, width - 2 * (len(widths) - 1))
         lines = [[texts.shorten(part, widths[i]) for i, part in enumerate(line)] for line in lines]
-    padded = (
-        "  ".join(part + " " * (widths[i] - texts.cells(part)) for i, part in enumerate(line)).rstrip() for line in lines
-    )
+    padded = ("  ".join(part + " " * (widths[i] - texts.cells(part)) for i, part in enumerate(line)).rstrip() for line in lines)
     return "".join(f"{line}\n" for line in padded)
 
 

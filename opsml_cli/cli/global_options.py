@@ -8,7 +8,7 @@ FORMATS = ("table", "json", "jsonl", "tsv", "yaml", "none")
 
 # `name`: the parameter's name, with a prefix that no command uses; `flags`: its spellings; `takes`: the metavar of its
 # value, None for a switch.
-GlobalOption = namedtuple("GlobalOption", ("name", "flags", "takes", "help"))  # noqa: PYI024 - as in table.py
+GlobalOption = namedtuple("GlobalOption", ("name", "flags", "takes", "help"))
 
 PREFIX = "global_"
 OPTIONS = (

@@ -41,14 +41,14 @@ def _is_text(parameter: TyperOption | TyperArgument, value: object) -> bool:
 
 class _Option(TyperOption):
     def process_value(self, ctx: Any, value: Any) -> Any:
-        if value is None and not self.required and not self.multiple or _is_text(self, value):
+        if (value is None and not self.required and not self.multiple) or _is_text(self, value):
             return value if self.callback is None else self.callback(ctx, self, value)
         return super().process_value(ctx, value)
 
 
 class _Argument(TyperArgument):
     def process_value(self, ctx: Any, value: Any) -> Any:
-        if value is None and not self.required and self.nargs == 1 or _is_text(self, value):
+        if (value is None and not self.required and self.nargs == 1) or _is_text(self, value):
             return value if self.callback is None else self.callback(ctx, self, value)
         return super().process_value(ctx, value)
 
@@ -116,7 +116,11 @@ def _root_parameters() -> list[Any]:
     keyword = inspect.Parameter.KEYWORD_ONLY
     shell_help = "{} completion for bash, zsh or fish."
     options: list[tuple[str, Any, object]] = [
-        ("version", Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")], False)
+        (
+            "version",
+            Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")],
+            False,
+        )
     ]
     for name, verb, callback in (("show", "Print", show), ("install", "Install", install)):
         option = typer.Option(
@@ -214,7 +218,7 @@ class LazyGroup(TyperGroup):
     def __init__(self, path: str = "") -> None:
         root = not path
         super().__init__(
-            name=path.split()[-1] if path else "opsml",
+            name=path.rsplit(maxsplit=1)[-1] if path else "opsml",
             params=[*_global_parameters(hidden=not root), *(_root_parameters() if root else ())],
             help=_ABOUT if root else table.GROUPS[path],
             invoke_without_command=True,
@@ -256,7 +260,9 @@ class LazyGroup(TyperGroup):
         from opsml_cli.domain.errors import UsageError
 
         words = ", ".join(table.children(self.path))
-        raise UsageError(f"{self._title()}: a command is missing", cause=f"there are: {words}", fix=f"see `{self._title()} --help`")
+        raise UsageError(
+            f"{self._title()}: a command is missing", cause=f"there are: {words}", fix=f"see `{self._title()} --help`"
+        )
 
     def invoke(self, ctx: Any) -> Any:
         self.callback = lambda **_: self._alone(ctx) if ctx.invoked_subcommand is None else None

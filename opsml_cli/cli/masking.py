@@ -16,7 +16,8 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     return [
         value
         for name, value in environment.items()
-        if any(part in name.upper().replace("-", "_") for part in _SECRET_NAMES) and not name.endswith(("_FILE", "_PATH", "SOCK"))
+        if any(part in name.upper().replace("-", "_") for part in _SECRET_NAMES)
+        and not name.endswith(("_FILE", "_PATH", "SOCK"))
     ]
 
 

@@ -63,7 +63,8 @@ class Output:
         if self.options.query is not None:
             if self.options.format not in _QUERYABLE:
                 raise UsageError(
-                    f"--query does not work with -o {self.options.format}", fix=f"add -o {', -o '.join(_QUERYABLE[:-1])} or -o tsv"
+                    f"--query does not work with -o {self.options.format}",
+                    fix=f"add -o {', -o '.join(_QUERYABLE[:-1])} or -o tsv",
                 )
             from opsml_cli.cli.query import compile_query
 
@@ -166,7 +167,7 @@ class Output:
         self._data(self.rich_text(view, self.stdout), colours=True)
 
     def rich_text(self, renderable: object, stream: TextIO | None) -> str:
-        """What rich makes of `renderable` for `stream`: no escape sequence where none belongs, and no wrapping off a terminal."""
+        """What rich makes of `renderable` for `stream`: no escape sequence where none belongs, no wrapping off a terminal."""
         from rich.console import Console
 
         colours = coloured(stream, self.options, self.environment)
@@ -213,11 +214,14 @@ class Output:
     def error(self, error: OpsmlError) -> None:
         """An error, as the output format says; in CI an annotation too."""
         self._put_aside()
-        if self.ci:
-            self.raw(self.ci.annotation(self._masked_line(error.message)))
+        annotation = self.ci.annotation(self._masked_line(error.message)) if self.ci else None
+        if annotation:
+            self.raw(annotation)
         if self.options.format in ("json", "jsonl"):
             document = formats.plain(error.document())
-            masked = {key: self.masking.mask(value) if isinstance(value, str) else value for key, value in document["error"].items()}
+            masked = {
+                key: self.masking.mask(value) if isinstance(value, str) else value for key, value in document["error"].items()
+            }
             written = formats.to_json({"error": masked}, indent=None, ascii_only=True) + "\n"
             self._write(self.stderr, text.defuse_json(written) if self.ci else written)
             return
@@ -234,10 +238,10 @@ class Output:
     def mask(self, secret: str) -> None:
         """Keep `secret` out of everything on stderr, and tell CI to do the same with its whole log."""
         self.masking.add(secret)
-        if self.ci:
-            for line in secret.splitlines():
-                if line.strip():
-                    self.raw(self.ci.mask(line.strip()))
+        for line in secret.splitlines() if self.ci else ():
+            command = self.ci.mask(line.strip()) if self.ci and line.strip() else None
+            if command:
+                self.raw(command)
 
     def _tell_ci(self, rendering: Rendering, value: object) -> None:
         if rendering.secrets is not None:
@@ -283,7 +287,11 @@ class Output:
         self._write(self.stderr, (self._styled(style, line, self.stderr) if style else line) + "\n")
 
     def _data(self, written: str, *, colours: bool = False) -> None:
-        safe = text.escape_but_colour(written) if colours else text.escape_lines(written.replace("\t", "\0")).replace("\\x00", "\t")
+        safe = (
+            text.escape_but_colour(written)
+            if colours
+            else text.escape_lines(written.replace("\t", "\0")).replace("\\x00", "\t")
+        )
         self._write(self.stdout, text.defuse(safe) if self.ci else safe)
 
     def _put_aside(self) -> None:

@@ -18,7 +18,9 @@ def compile_query(expression: str) -> Callable[[Any], Any]:
 
     def refuse(error: object) -> UsageError:
         detail = " ".join(str(error).split())
-        return UsageError(f"--query {expression!r} is no valid JMESPath expression", cause=detail, fix="see https://jmespath.org")
+        return UsageError(
+            f"--query {expression!r} is no valid JMESPath expression", cause=detail, fix="see https://jmespath.org"
+        )
 
     try:
         parsed = jmespath.compile(expression)

@@ -11,9 +11,7 @@ from collections import namedtuple
 # `path`: the words; `target`: `module:function` below opsml_cli/cli/commands; `changing`: it says first which workspace it
 # acts on, and has --dry-run; `destructive`: it has --yes; `waiting`: it has --no-wait and --wait-timeout; `announced`:
 # False for changing verbs that touch no workspace.
-Command = namedtuple(  # noqa: PYI024 - typing costs more than all of this module
-    "Command", ("path", "target", "summary", "changing", "destructive", "waiting", "announced")
-)
+Command = namedtuple("Command", ("path", "target", "summary", "changing", "destructive", "waiting", "announced"))
 
 
 def _command(
@@ -45,61 +43,82 @@ GROUPS = {
 }
 
 # The order is that of the help page: the flow first.
-COMMANDS = tuple(
-    [
-        _command("demo", "demo:demo", "The whole flow on bank-marketing data, step by step", changing=True),
-        _command("data register", "data:register", "Register data as a new immutable version", changing=True),
-        _command("data list", "data:list_", "List data assets, or the versions of one"),
-        _command("data show", "data:show", "Show a data asset"),
-        _command("data profile", "data:profile", "Show a table's columns: types, missing values, ranges, class balance"),
-        _command("train automl", "train:automl", "Train the best model for a table within a time limit", changing=True, waiting=True),
-        _command("deploy", "deploy:deploy", "Serve a model over HTTP behind an endpoint", changing=True, waiting=True),
-        _command("score", "score:score", "Score rows on an endpoint, or with a model in this process"),
-        _command("swagger", "swagger:swagger", "The OpenAPI document of an endpoint: print, save, check or try it out"),
-        _command("logs", "logs:logs", "Log lines of an endpoint"),
-        _command("endpoints list", "endpoints:list_", "List endpoints"),
-        _command("endpoints show", "endpoints:show", "Show an endpoint, its deployments and traffic"),
-        _command("endpoints start", "endpoints:start", "Bring a stopped endpoint up again", changing=True),
-        _command("endpoints stop", "endpoints:stop", "Stop an endpoint's server; its records stay", changing=True),
-        _command("endpoints keys", "endpoints:keys", "Show an endpoint's keys, masked unless --reveal"),
-        _command("endpoints rotate-keys", "endpoints:rotate_keys", "Replace one of an endpoint's keys", changing=True, destructive=True),
-        _command("endpoints traffic", "endpoints:traffic", "Set the percentages of traffic by deployment", changing=True),
-        _command("endpoints rollback", "endpoints:rollback", "Set traffic back to what it was before its last change", changing=True),
-        _command("endpoints delete", "endpoints:delete", "Delete an endpoint, or one deployment", changing=True, destructive=True),
-        _command("insights enable", "insights:enable", "Record an endpoint's requests", changing=True),
-        _command("insights disable", "insights:disable", "Stop recording an endpoint's requests", changing=True),
-        _command("insights show", "insights:show", "Requests, failures and latency of an endpoint"),
-        _command("pipeline publish", "pipeline:publish", "Publish a pipeline behind a REST endpoint, without running it", changing=True),
-        _command("pipeline trigger", "pipeline:trigger", "Start a run of a published pipeline", changing=True, waiting=True),
-        _command("pipeline run", "pipeline:run", "Run a pipeline file without publishing it", changing=True, waiting=True),
-        _command("pipeline list", "pipeline:list_", "List published pipelines"),
-        _command("pipeline show", "pipeline:show", "Show a published pipeline"),
-        _command("pipeline url", "pipeline:url", "The URL that triggers a pipeline; --curl for a command that works"),
-        _command("pipeline validate", "pipeline:validate", "Check a pipeline file"),
-        _command("pipeline delete", "pipeline:delete", "Delete a published pipeline, or one version", changing=True, destructive=True),
-        _command("jobs list", "jobs:list_", "List jobs, newest first"),
-        _command("jobs show", "jobs:show", "Show a job: state, best trial, metrics, model"),
-        _command("jobs watch", "jobs:watch", "Follow a job until it ends"),
-        _command("jobs logs", "jobs:logs", "A job's log"),
-        _command("jobs cancel", "jobs:cancel", "Ask a job to end", changing=True, destructive=True),
-        _command("jobs leaderboard", "jobs:leaderboard", "The trials of a training job, best first"),
-        _command("jobs download", "jobs:download", "Copy a job's outputs and logs to a folder"),
-        _command("models list", "models:list_", "List models, or the versions of one"),
-        _command("models show", "models:show", "Show a model"),
-        _command("models register", "models:register", "Register a model folder in MLflow format", changing=True),
-        _command("models download", "models:download", "Copy a model's folder"),
-        _command("local up", "local:up", "Start the local service: pipeline REST endpoints", changing=True),
-        _command("local down", "local:down", "End the local service and the processes of this workspace", changing=True, destructive=True),
-        _command("local status", "local:status", "Which processes of this workspace run"),
-        _command("local token", "local:token", "Print the local service's bearer token"),
-        _command("init", "init:init", "Write an opsml.toml here", changing=True, announced=False),
-        _command("config show", "config:show", "Each setting, its value and where it comes from"),
-        _command("workspace show", "workspace:show", "The workspace that commands act on, and why"),
-        _command("doctor", "doctor:doctor", "Check this machine and these settings"),
-        _command("help exit-codes", "help:exit_codes", "What each exit code means"),
-        _command("help environment", "help:environment", "Settings and their environment variables"),
-        _command("help formats", "help:formats", "Output formats and streams"),
-    ]
+COMMANDS = (
+    _command("demo", "demo:demo", "The whole flow on bank-marketing data, step by step", changing=True),
+    _command("data register", "data:register", "Register data as a new immutable version", changing=True),
+    _command("data list", "data:list_", "List data assets, or the versions of one"),
+    _command("data show", "data:show", "Show a data asset"),
+    _command("data profile", "data:profile", "Show a table's columns: types, missing values, ranges, class balance"),
+    _command(
+        "train automl", "train:automl", "Train the best model for a table within a time limit", changing=True, waiting=True
+    ),
+    _command("deploy", "deploy:deploy", "Serve a model over HTTP behind an endpoint", changing=True, waiting=True),
+    _command("score", "score:score", "Score rows on an endpoint, or with a model in this process"),
+    _command("swagger", "swagger:swagger", "The OpenAPI document of an endpoint: print, save, check or try it out"),
+    _command("logs", "logs:logs", "Log lines of an endpoint"),
+    _command("endpoints list", "endpoints:list_", "List endpoints"),
+    _command("endpoints show", "endpoints:show", "Show an endpoint, its deployments and traffic"),
+    _command("endpoints start", "endpoints:start", "Bring a stopped endpoint up again", changing=True),
+    _command("endpoints stop", "endpoints:stop", "Stop an endpoint's server; its records stay", changing=True),
+    _command("endpoints keys", "endpoints:keys", "Show an endpoint's keys, masked unless --reveal"),
+    _command(
+        "endpoints rotate-keys",
+        "endpoints:rotate_keys",
+        "Replace one of an endpoint's keys",
+        changing=True,
+        destructive=True,
+    ),
+    _command("endpoints traffic", "endpoints:traffic", "Set the percentages of traffic by deployment", changing=True),
+    _command(
+        "endpoints rollback", "endpoints:rollback", "Set traffic back to what it was before its last change", changing=True
+    ),
+    _command("endpoints delete", "endpoints:delete", "Delete an endpoint, or one deployment", changing=True, destructive=True),
+    _command("insights enable", "insights:enable", "Record an endpoint's requests", changing=True),
+    _command("insights disable", "insights:disable", "Stop recording an endpoint's requests", changing=True),
+    _command("insights show", "insights:show", "Requests, failures and latency of an endpoint"),
+    _command(
+        "pipeline publish",
+        "pipeline:publish",
+        "Publish a pipeline behind a REST endpoint, without running it",
+        changing=True,
+    ),
+    _command("pipeline trigger", "pipeline:trigger", "Start a run of a published pipeline", changing=True, waiting=True),
+    _command("pipeline run", "pipeline:run", "Run a pipeline file without publishing it", changing=True, waiting=True),
+    _command("pipeline list", "pipeline:list_", "List published pipelines"),
+    _command("pipeline show", "pipeline:show", "Show a published pipeline"),
+    _command("pipeline url", "pipeline:url", "The URL that triggers a pipeline; --curl for a command that works"),
+    _command("pipeline validate", "pipeline:validate", "Check a pipeline file"),
+    _command(
+        "pipeline delete", "pipeline:delete", "Delete a published pipeline, or one version", changing=True, destructive=True
+    ),
+    _command("jobs list", "jobs:list_", "List jobs, newest first"),
+    _command("jobs show", "jobs:show", "Show a job: state, best trial, metrics, model"),
+    _command("jobs watch", "jobs:watch", "Follow a job until it ends"),
+    _command("jobs logs", "jobs:logs", "A job's log"),
+    _command("jobs cancel", "jobs:cancel", "Ask a job to end", changing=True, destructive=True),
+    _command("jobs leaderboard", "jobs:leaderboard", "The trials of a training job, best first"),
+    _command("jobs download", "jobs:download", "Copy a job's outputs and logs to a folder"),
+    _command("models list", "models:list_", "List models, or the versions of one"),
+    _command("models show", "models:show", "Show a model"),
+    _command("models register", "models:register", "Register a model folder in MLflow format", changing=True),
+    _command("models download", "models:download", "Copy a model's folder"),
+    _command("local up", "local:up", "Start the local service: pipeline REST endpoints", changing=True),
+    _command(
+        "local down",
+        "local:down",
+        "End the local service and the processes of this workspace",
+        changing=True,
+        destructive=True,
+    ),
+    _command("local status", "local:status", "Which processes of this workspace run"),
+    _command("local token", "local:token", "Print the local service's bearer token"),
+    _command("init", "init:init", "Write an opsml.toml here", changing=True, destructive=True, announced=False),
+    _command("config show", "config:show", "Each setting, its value and where it comes from"),
+    _command("workspace show", "workspace:show", "The workspace that commands act on, and why"),
+    _command("doctor", "doctor:doctor", "Check this machine and these settings"),
+    _command("help exit-codes", "help:exit_codes", "What each exit code means"),
+    _command("help environment", "help:environment", "Settings and their environment variables"),
+    _command("help formats", "help:formats", "Output formats and streams"),
 )
 
 BY_PATH = {command.path: command for command in COMMANDS}
@@ -127,7 +146,7 @@ def suggest(words: list[str]) -> list[str]:
     if near:
         return [f"{start} {match}".strip() for match in near]
     # The verb without its noun (`opsml register`), or the noun in its other number (`opsml endpoint show`).
-    last = {}
+    last: dict[str, list[str]] = {}
     for command in COMMANDS:
         last.setdefault(command.path.split()[-1], []).append(command.path)
     found = difflib.get_close_matches(word.lower(), last, n=1, cutoff=0.8)

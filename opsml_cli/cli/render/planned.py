@@ -9,7 +9,10 @@ RENDERINGS: dict[type, Rendering] = {
     Planned: Rendering(
         document=lambda plan: {"dry_run": True, "action": plan.action, "target": plan.target, **plan.details},
         view=lambda plan, _width: "\n".join(
-            [f"would {plan.action} {plan.target}", *(f"  {name.replace('_', ' ')}: {value}" for name, value in plan.details.items())]
+            [
+                f"would {plan.action} {plan.target}",
+                *(f"  {name.replace('_', ' ')}: {value}" for name, value in plan.details.items()),
+            ]
         ),
     )
 }

@@ -10,11 +10,13 @@ from opsml_cli.cli.render.base import Rendering
 
 MODULES: dict[str, str] = {
     # config, doctor, init, workspace, help
-    "ShownSettings": "config",
+    "Setting": "config",
     "Choice": "workspace",
     "Diagnosis": "doctor",
     "WrittenSettings": "config",
-    "Topic": "topic",
+    "ExitCode": "topic",
+    "Variable": "topic",
+    "Format": "topic",
     "Planned": "planned",
     # data
     "DataAsset": "data",
