@@ -51,7 +51,7 @@ class DeploymentStats:
 
 @dataclass(frozen=True, slots=True)
 class RequestStats:
-    """Requests of the window that ends now. `failures`: status 400 and above."""
+    """Requests of the window that ends now. `failures`: status 400 and above; `dropped`: answered, but not recorded."""
 
     endpoint: str
     window_seconds: float
@@ -62,3 +62,4 @@ class RequestStats:
     by_status: Mapping[str, int] = field(default_factory=dict)
     over_time: tuple[tuple[str, int, int], ...] = ()  # (start of bucket, requests, failures)
     enabled: bool = True
+    dropped: int = 0

@@ -58,7 +58,7 @@ class LocalWorkspace:
     def insights(self) -> LocalInsights:
         from opsml_cli.local.insights import LocalInsights
 
-        return LocalInsights(self.layout, self.store, self.online_endpoints)
+        return LocalInsights(self.layout, self.online_endpoints)
 
     @cached_property
     def pipelines(self) -> LocalPipelines:

@@ -1,0 +1,126 @@
+"""Watching an endpoint of this machine: its requests in figures, and its logs."""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.clock import Clock, SystemClock
+from opsml_cli.domain.endpoint import OnlineEndpoint
+from opsml_cli.domain.errors import NotFoundError
+from opsml_cli.domain.insights import DeploymentStats, Latency, LogLine, LogQuery, RequestStats
+from opsml_cli.domain.names import key
+from opsml_cli.local import log_stream, telemetry_reader
+from opsml_cli.local.clock import stamp
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.line_filter import LineFilter
+
+if TYPE_CHECKING:
+    from opsml_cli.local.endpoints import LocalEndpoints
+
+BUCKETS = 30  # of the window, in `over_time`
+
+
+class LocalInsights:
+    """The `insights` group of a local workspace."""
+
+    def __init__(self, layout: Layout, endpoints: LocalEndpoints, clock: Clock | None = None) -> None:
+        self._layout = layout
+        self._endpoints = endpoints
+        self._clock = clock or SystemClock()
+
+    def enable(self, name: str) -> OnlineEndpoint:
+        return self._endpoints.set_insights(name, True)
+
+    def disable(self, name: str) -> OnlineEndpoint:
+        return self._endpoints.set_insights(name, False)
+
+    def stats(self, name: str, since_seconds: float) -> RequestStats:
+        """The requests recorded in the last `since_seconds`; quantiles are exact. Memory: eight bytes a request."""
+        endpoint = self._endpoints.get(name)
+        return request_stats(
+            self._layout.endpoint(name) / log_stream.REQUEST_FOLDER, endpoint.name, since_seconds, enabled=endpoint.insights
+        )
+
+    def logs(self, name: str, query: LogQuery) -> Iterator[LogLine]:
+        keep = LineFilter(query)
+        endpoint = self._endpoints.get(name)
+        known = [deployment.name for deployment in endpoint.deployments]
+        if query.deployment is not None and key(query.deployment) not in map(key, known):
+            raise NotFoundError(
+                f"endpoint {endpoint.name!r} has no deployment {query.deployment!r}",
+                cause=f"it has: {', '.join(known)}" if known else "it has none",
+                fix=f"opsml logs {endpoint.name}",
+            )
+        folder = self._layout.endpoint(name)
+        return log_stream.follow(folder, query, keep, self._clock) if query.follow else log_stream.read(folder, query, keep)
+
+
+def request_stats(folder: Path, endpoint: str, since_seconds: float, *, enabled: bool) -> RequestStats:
+    """What the telemetry in `folder` says of the window of `since_seconds` that ends now."""
+    end = time.time()
+    start = end - since_seconds
+    durations: dict[str, array[float]] = {}
+    failures: dict[str, int] = {}
+    statuses: dict[int, int] = {}
+    counts = [[0, 0] for _ in range(BUCKETS)]
+    dropped = 0
+    for chain in telemetry_reader.chains(folder):
+        for entry in telemetry_reader.entries(chain, start):
+            if entry.ended > end:
+                continue
+            if isinstance(entry, telemetry_reader.Dropped):
+                dropped += entry.requests
+                continue
+            failed = entry.status >= 400
+            durations.setdefault(entry.deployment, array("d")).append(entry.duration_ms)
+            statuses[entry.status] = statuses.get(entry.status, 0) + 1
+            bucket = counts[min(BUCKETS - 1, int((entry.ended - start) / since_seconds * BUCKETS))]
+            bucket[0] += 1
+            if failed:
+                bucket[1] += 1
+                failures[entry.deployment] = failures.get(entry.deployment, 0) + 1
+    everything = array("d")
+    for values in durations.values():
+        everything.extend(values)
+    width = since_seconds / BUCKETS
+    return RequestStats(
+        endpoint=endpoint,
+        window_seconds=since_seconds,
+        requests=len(everything),
+        failures=sum(failures.values()),
+        latency_ms=latency(everything),
+        # Requests that reached no deployment (no key, too large, …) count for the endpoint alone.
+        by_deployment={
+            name: DeploymentStats(len(values), failures.get(name, 0), latency(values))
+            for name, values in sorted(durations.items())
+            if name
+        },
+        by_status={str(status): statuses[status] for status in sorted(statuses)},
+        over_time=tuple(
+            (stamp(datetime.fromtimestamp(start + index * width, UTC)), requests, failed)
+            for index, (requests, failed) in enumerate(counts)
+        ),
+        enabled=enabled,
+        dropped=dropped,
+    )
+
+
+def latency(durations_ms: Sequence[float]) -> Latency:
+    """Exact quantiles, linear between the two nearest values; None without values."""
+    ordered = sorted(durations_ms)
+    return Latency(*(_quantile(ordered, share) for share in (0.50, 0.95, 0.99)))
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    if not ordered:
+        return None
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return round(ordered[low] + (ordered[high] - ordered[low]) * (position - low), 3)

@@ -1,0 +1,143 @@
+"""Request telemetry, the reading side: what `telemetry.Recorder` wrote, however the writers ended."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from opsml_cli.local.telemetry import SUFFIX
+
+_BLOCK = 1 << 20
+_LONGEST_LINE = 1 << 16  # bytes; our own lines have a few hundred, so a longer one is damage
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One recorded request. `ended` is seconds since the epoch when it was answered; bytes are those of the bodies."""
+
+    ended: float
+    deployment: str
+    status: int
+    duration_ms: float
+    request_bytes: int
+    response_bytes: int
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """`requests` were answered around `ended` (seconds since the epoch) without being recorded."""
+
+    ended: float
+    requests: int
+
+
+Entry = Request | Dropped
+
+
+def chains(folder: Path) -> list[list[Path]]:
+    """The segments, one list a writing process, oldest first; within a list time goes forward."""
+    by_writer: dict[str, list[Path]] = {}
+    try:
+        found = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for path in found:
+        if path.suffix == SUFFIX:
+            by_writer.setdefault(path.stem.partition("-")[2], []).append(path)
+    return list(by_writer.values())
+
+
+def parse(line: bytes) -> Entry | None:
+    """The entry that a line holds; None when it is torn, empty or damaged."""
+    import orjson
+
+    try:
+        values = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return _entry(values) if isinstance(values, dict) else None
+
+
+def _entry(values: Mapping[str, Any]) -> Entry | None:
+    try:
+        if "dropped" in values:
+            return Dropped(float(values["t"]), int(values["dropped"]))
+        started, duration = float(values["t"]), float(values["ms"])
+        if not math.isfinite(started) or not math.isfinite(duration):
+            return None
+        return Request(
+            started + duration / 1000.0,
+            str(values["d"]),
+            int(values["s"]),
+            duration,
+            int(values["in"]),
+            int(values["out"]),
+            str(values["ua"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def entries(paths: Iterable[Path], since: float | None = None, limit: int | None = None) -> Iterator[Entry]:
+    """The entries of a chain of segments that ended at `since` (seconds since the epoch) or later, in the order in which
+    they were written; memory does not grow with their number. `limit`: only lines that end before this byte of each
+    segment. A segment that retention removes meanwhile is skipped."""
+    for path in paths:
+        try:
+            if since is not None and path.stat().st_mtime < since:
+                continue
+            with path.open("rb") as file:
+                if since is not None:
+                    _skip_before(file, since)
+                for line in _lines(file):
+                    if limit is not None and file.tell() > limit:
+                        break
+                    entry = parse(line)
+                    if entry is not None and (since is None or entry.ended >= since):
+                        yield entry
+        except FileNotFoundError:
+            continue
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Complete lines; a last one without its end is still being written, or was torn."""
+    while True:
+        line = file.readline(_LONGEST_LINE)
+        if line.endswith(b"\n"):
+            yield line
+        elif len(line) < _LONGEST_LINE:
+            return
+
+
+def _skip_before(file: BinaryIO, since: float) -> None:
+    """Move to a line's beginning near the first entry at `since` or later, by bisection. Writers put requests down in the
+    order in which they ended, give or take a flush, hence the margin."""
+    low, high = 0, os.fstat(file.fileno()).st_size
+    while high - low > _BLOCK // 4:
+        middle = (low + high) // 2
+        moment = _moment_after(file, middle)
+        if moment is None or moment >= since - 2.0:
+            high = middle
+        else:
+            low = middle
+    file.seek(low)
+    if low:
+        file.readline(_LONGEST_LINE)
+
+
+def _moment_after(file: BinaryIO, position: int) -> float | None:
+    file.seek(position)
+    file.readline(_LONGEST_LINE)
+    for _ in range(8):
+        line = file.readline(_LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            return None
+        entry = parse(line)
+        if entry is not None:
+            return entry.ended
+    return None
