@@ -116,9 +116,7 @@ def evaluate(gate: Gate, outcome: AutoMLOutcome, deployed: Mapping[str, float] |
     return _compare(gate, outcome, measured, deployed or {})
 
 
-def _compare(
-    gate: Gate, outcome: AutoMLOutcome, measured: Mapping[str, float], deployed: Mapping[str, float]
-) -> GateVerdict:
+def _compare(gate: Gate, outcome: AutoMLOutcome, measured: Mapping[str, float], deployed: Mapping[str, float]) -> GateVerdict:
     if gate.metric not in measured:
         return GateVerdict(gate.text, False, f"the job did not measure {gate.metric}")
     bound = gate.value

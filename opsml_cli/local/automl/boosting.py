@@ -45,10 +45,10 @@ def lightgbm() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """One part of a bag: the model as LightGBM's text, its answer (rows, k) on the fold's scored rows, its rounds."""
+    """One part of a bag: the model as LightGBM's text, its raw output on the fold's scored rows, its rounds."""
 
     text: str
-    answer: Floats
+    raw: Floats
     rounds: int
 
 
@@ -154,6 +154,8 @@ def fit_fold(
     problem: Problem, parts: tuple[Any, Any], fold: Fold, options: Mapping[str, object], watch: Watch, rounds: int | None
 ) -> Fitted:
     """Boost until the fold's scored rows stop improving, or for `rounds` when given."""
+    import numpy as np
+
     module = lightgbm()
     watch.check()
     train, valid = parts
@@ -180,19 +182,7 @@ def fit_fold(
     best_round = max(1, done if rounds is not None else best_round)
     text = booster.model_to_string(num_iteration=best_round)
     raw = booster.predict(problem.matrix[fold.valid], num_iteration=best_round, num_threads=options["num_threads"])
-    return Fitted(text, answer_of(problem, raw), best_round)
-
-
-def answer_of(problem: Problem, raw: Any) -> Floats:
-    """LightGBM's own output as (rows, k)."""
-    import numpy as np
-
-    raw = np.asarray(raw, dtype=np.float64)
-    if problem.task is Task.REGRESSION:
-        return raw.reshape(-1, 1)
-    if problem.binary:
-        return np.column_stack([1.0 - raw, raw])
-    return raw.reshape(-1, problem.outputs)
+    return Fitted(text, np.asarray(raw, dtype=np.float64), best_round)
 
 
 def fit_bag(

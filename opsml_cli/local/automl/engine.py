@@ -8,63 +8,81 @@ training goes on where it was when it is called again with the same arguments.
 
 from __future__ import annotations
 
-import shutil
+import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, BestTrial, JobState, Task, Trial
-from opsml_cli.local.automl import boosting, encode, metrics, model_folder, portfolio, target, trials
+from opsml_cli.domain.gates import LEAKAGE_CHECK
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail
+from opsml_cli.local.automl import boosting, guardrails, portfolio, threshold
 from opsml_cli.local.automl.events import Events, Tables
-from opsml_cli.local.automl.problem import Problem, stratified_folds
+from opsml_cli.local.automl.finish import finish
+from opsml_cli.local.automl.prepare import Prepared, prepare
+from opsml_cli.local.automl.problem import Problem
+from opsml_cli.local.automl.search import Clock, Plan, Search
 
-if TYPE_CHECKING:
-    from opsml_cli.local.automl.portfolio import Candidate
+__all__ = ["Events", "Tables", "train"]
 
 
 def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> AutoMLOutcome:
-    """Run the job in `folder`: the model at `folder/outputs/model`. Raises InvalidInputError and UsageError for what cannot be
-    trained."""
-    import numpy as np
+    """Run the job in `folder`; the model lies at `folder/outputs/model`, its figures as JSON beside it.
 
+    Raises InvalidInputError for data that cannot be learned, UsageError for wrong words, WorkFailedError when the time was too
+    short for any model. When `events.stop_requested` becomes true it returns soon, without a model."""
     started = time.monotonic()
+    boosting.lightgbm()
     events.phase("Looking at the data")
-    read = target.read(tables.train, spec)
-    metric = metrics.resolve(spec.metric, read.task)
-    frame = tables.train[read.present]
-    excluded = {spec.target_column: "it is the target", **{name: "dropped by the job" for name in spec.drop_columns}}
-    encoding = encode.fit(frame, tables.profile, excluded)
-    from opsml_cli.local.automl.scoring import Encoder
-
-    matrix = Encoder(encoding.columns).frame(frame)
-    values = read.values[read.present]
-    span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
-    problem = Problem(
-        read.task, metric, matrix, values, None, encoding.features, len(read.classes) or 1, span, read.positive,
-        stratified_folds(values, read.task, spec.cross_validations or 5, spec.seed), spec.seed,
-    )  # fmt: skip
+    aim = threshold.parse(spec.threshold_for) if spec.threshold_for else None
+    prepared = prepare(spec, tables)
+    allowed, absent = portfolio.algorithms(prepared.target.task, spec.allowed_algorithms, spec.blocked_algorithms)
+    if absent:
+        events.log(f"not trained on this machine, left out: {', '.join(absent)}")
+    problem = prepared.problem
+    threading.Thread(target=_warm, name="warm", daemon=True).start()
+    clock = Clock(started, spec.limits.timeout_seconds, _finish_seconds(problem))
+    plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint())
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    search = Search(problem, plan, events)
+    checks = (*prepared.checks, _leakage(prepared, search, clock, events))
+    events.guardrails(checks)
+    partial = AutoMLOutcome(prepared.target.task, problem.metric, guardrails=checks)
     events.phase("Training")
-    binned = boosting.Binned(problem)
-    candidate: Candidate = portfolio.portfolio(read.task, len(frame), (portfolio.LIGHTGBM,))[0]
-    watch = boosting.Watch(started + spec.limits.timeout_seconds, True, events.stop_requested)
-    part, answer, rounds = trials.run(problem, binned, candidate, watch, boosting.cores())
-    found = trials.measure(problem, answer)
-    result = trials.Result("0", candidate, part, answer, rounds, found, time.monotonic() - started)
-    trials.keep(folder / "trials", result, "")
-    done = Trial("0", candidate.algorithm, JobState.COMPLETED, found, result.seconds, candidate.parameters, 1)
-    events.trial(done)
-    outputs = folder / "outputs"
-    outputs.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(outputs / "model", ignore_errors=True)
-    data = folder / ".data" / "data"
-    shutil.rmtree(data.parent, ignore_errors=True)
-    document = model_folder.ModelDocument(
-        read.task.value, spec.target_column, read.classes, None, read.positive, encoding.columns, {}
+    held = 0 if prepared.held is None else len(prepared.held.truth)
+    events.log(
+        f"{len(problem.target)} rows to learn from, {held} held out, {len(prepared.encoding.columns)} columns, "
+        f"{len(problem.folds)} folds, {boosting.cores()} cores"
     )
-    model_folder.write_data(data, document, [part])
-    model_folder.save(outputs / "model", data, encoding.columns, model_folder.example_frame(encoding.columns), read.classes)
-    events.log(f"compiled scorer proven: {model_folder.prove(outputs / 'model', frame.head(20))}")
-    model_folder.sync(outputs / "model")
-    shutil.rmtree(data.parent, ignore_errors=True)
-    assert np.isfinite(answer).all()
-    return AutoMLOutcome(read.task, metric, BestTrial("0", candidate.algorithm, found), (done,))
+    results = search.run()
+    if search.stopped or events.stop_requested():
+        return partial
+    events.phase("Choosing the model")
+    return finish(prepared, results, search.unfinished, aim, clock, folder, events, checks)
+
+
+def _finish_seconds(problem: Problem) -> float:
+    """What comes after the last fit: ensemble, test figures, the model folder, the proof."""
+    return 2.0 + 2.0 * min(1.0, len(problem.target) * problem.outputs / 100_000)
+
+
+def _warm() -> None:
+    """MLflow takes a second to import; have it ready when the model is written."""
+    import mlflow.pyfunc  # noqa: F401
+
+
+def _leakage(prepared: Prepared, search: Search, clock: Clock, events: Events) -> Guardrail:
+    """Single-column skill, and for suspects what a quick model reaches with and without them, when there is time for it."""
+    from opsml_cli.local.automl.quick import with_and_without
+
+    problem = prepared.problem
+    try:
+        skills = guardrails.single_skill(problem)
+        pair = None
+        suspects = [name for _, name in guardrails.suspected(skills, problem)]
+        columns = {feature.column for feature in problem.features}
+        if suspects and set(suspects) != columns:
+            pair = with_and_without(problem, suspects, min(clock.total * 0.08, 20.0), events.stop_requested)
+    except boosting.Stopped:
+        pair = None
+    except ValueError as error:
+        return Guardrail(LEAKAGE_CHECK, "passed", f"not checked: {error}")
+    return guardrails.of_leakage(skills, problem, pair)

@@ -9,66 +9,16 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import Task
+from opsml_cli.domain.metric_names import BINARY, CLASSIFICATION, REGRESSION, higher_is_better
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     import numpy as np
+    from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-CLASSIFICATION = (
-    "AUC_weighted",
-    "AUC_macro",
-    "AUC_micro",
-    "accuracy",
-    "average_precision_score_weighted",
-    "average_precision_score_macro",
-    "average_precision_score_micro",
-    "balanced_accuracy",
-    "f1_score_weighted",
-    "f1_score_macro",
-    "f1_score_micro",
-    "log_loss",
-    "matthews_correlation",
-    "norm_macro_recall",
-    "precision_score_weighted",
-    "precision_score_macro",
-    "precision_score_micro",
-    "recall_score_weighted",
-    "recall_score_macro",
-    "recall_score_micro",
-    "weighted_accuracy",
-)
-BINARY = (
-    "AUC_binary",
-    "average_precision_score_binary",
-    "f1_score_binary",
-    "precision_score_binary",
-    "recall_score_binary",
-)
-REGRESSION = (
-    "normalized_root_mean_squared_error",
-    "normalized_mean_absolute_error",
-    "normalized_median_absolute_error",
-    "normalized_root_mean_squared_log_error",
-    "root_mean_squared_error",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "median_absolute_error",
-    "root_mean_squared_log_error",
-    "r2_score",
-    "explained_variance",
-    "spearman_correlation",
-)
-_LESS_IS_BETTER = ("error", "log_loss")
-# These depend on the labels alone: moving the decision threshold changes them, changing probabilities may not.
 DEFAULT_METRIC = {Task.CLASSIFICATION: "AUC_weighted", Task.REGRESSION: "normalized_root_mean_squared_error"}
-
-
-def higher_is_better(metric: str) -> bool:
-    return not any(part in metric for part in _LESS_IS_BETTER)
 
 
 def resolve(name: str | None, task: Task) -> str:
@@ -210,7 +160,7 @@ def classification(
     return {name: found[name] for name in (*CLASSIFICATION, *BINARY) if name in found and math.isfinite(found[name])}
 
 
-def _ranks(values: Floats) -> Floats:
+def ranks(values: Floats) -> Floats:
     """Ranks from 0, ties averaged."""
     import numpy as np
 
@@ -237,7 +187,7 @@ def regression(truth: Floats, predicted: Floats, span: float) -> dict[str, float
     nonzero = truth != 0
     if nonzero.any():
         found["mean_absolute_percentage_error"] = float(100 * np.mean(size[nonzero] / np.abs(truth[nonzero])))
-    first, second = _ranks(truth), _ranks(predicted)
+    first, second = ranks(truth), ranks(predicted)
     if first.std() > 0:
         found["spearman_correlation"] = float(np.corrcoef(first, second)[0, 1]) if second.std() > 0 else 0.0
     if truth.min() > -1:

@@ -186,7 +186,7 @@ def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
     with _quiet():
         import mlflow.pyfunc
 
-        loaded = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model if False else mlflow.pyfunc.load_model(str(folder))
+        loaded = mlflow.pyfunc.load_model(str(folder))
     model = (
         scoring.load(str(folder / "data" / "data"))
         if (folder / "data" / "data").is_dir()
@@ -203,7 +203,7 @@ def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
     else:
         batch = np.asarray(implementation.predict(frame))
         single = np.concatenate([model.values(matrix) for matrix in by_row])
-    worst = float(np.max(np.abs(batch - single))) if len(records) else 0.0
+    worst = float(np.max(np.abs(batch - single))) if records else 0.0
     if not worst <= AGREEMENT:
         raise ContractError(
             f"the compiled scorer and the MLflow model disagree by {worst:g}",

@@ -52,10 +52,11 @@ def run(
     answer = np.zeros((len(problem.target), problem.outputs))
     if candidate.algorithm == LIGHTGBM:
         fitted = boosting.fit_bag(problem, binned, candidate.parameters, watch, workers=workers, rounds=rounds)
+        link = "positive" if problem.binary else "none"
         for fold, part in zip(problem.folds, fitted, strict=True):
-            answer[fold.valid] = part.answer
+            answer[fold.valid] = scoring.linked(part.raw.reshape(len(fold.valid), -1), link)
         outputs = 1 if problem.binary or problem.task is Task.REGRESSION else problem.outputs
-        made = Part(candidate.algorithm, 1.0, "positive" if problem.binary else "none", outputs, [part.text for part in fitted])
+        made = Part(candidate.algorithm, 1.0, link, outputs, [part.text for part in fitted])
         return made, answer[problem.scored], tuple(part.rounds for part in fitted)
     if candidate.algorithm == FOREST:
         from opsml_cli.local.automl import forest

@@ -1,0 +1,309 @@
+"""After the search: the ensemble, what is served, its figures on unseen rows, the refit, the folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail, JobState, Task, Trial
+from opsml_cli.domain.metric_names import higher_is_better
+from opsml_cli.local import files
+from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, model_folder, threshold, trials
+from opsml_cli.local.automl.model_folder import Part
+from opsml_cli.local.automl.portfolio import ENSEMBLE, FOREST, LIGHTGBM
+from opsml_cli.local.automl.prepare import Prepared, for_refit
+from opsml_cli.local.automl.search import Clock, as_trial
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.encode import Encoding
+    from opsml_cli.local.automl.events import Events
+    from opsml_cli.local.automl.threshold import Aim
+    from opsml_cli.local.automl.trials import Result
+
+    Floats = NDArray[np.float64]
+
+# What a served model may cost: one row's time through LightGBM's C call, and its text on disk.
+_TREE_MICROSECONDS = 0.065
+_BOOSTER_MICROSECONDS = 2.0
+_LINEAR_MICROSECONDS = 40.0
+_MOST_MICROSECONDS = 250.0
+_MOST_BYTES = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The served form: members with weights, its out-of-fold answer, and the trial that stands for it."""
+
+    members: tuple[tuple[Result, float], ...]
+    answer: Floats
+    best: Trial
+
+
+def finish(
+    prepared: Prepared,
+    results: Sequence[Result],
+    unfinished: Sequence[Trial],
+    aim: Aim | None,
+    clock: Clock,
+    folder: Path,
+    events: Events,
+    checks: tuple[Guardrail, ...],
+) -> AutoMLOutcome:
+    """The outcome of the whole training, with the model at `folder/outputs/model`."""
+    problem = prepared.problem
+    chosen, finished = _choose(prepared, results, clock, events)
+    cut = _threshold(prepared, chosen, aim, events)
+    parts = [replace(result.part, weight=weight) for result, weight in chosen.members]
+    figures = _Figures.of(prepared, parts, cut)
+    parts, encoding, refitted = _refit(prepared, chosen, clock, events, parts)
+    if events.stop_requested():
+        return AutoMLOutcome(problem.task, problem.metric, guardrails=checks)
+    events.phase("Writing the model")
+    ranked = _ranked(finished, problem.metric)
+    leaderboard = (*ranked, *unfinished)
+    best = next(trial for trial in ranked if trial.trial == chosen.best.trial)
+    about = {
+        "algorithm": best.algorithm,
+        "trial": best.trial,
+        "metric": problem.metric,
+        "validation_metrics": dict(best.metrics),
+        "test_metrics": figures.test,
+        "refitted_on_all_rows": refitted,
+        "rows": len(prepared.values) if refitted else len(problem.target),
+        "members": [{"trial": result.trial, "algorithm": result.candidate.algorithm, "weight": weight,
+                     "parameters": dict(result.candidate.parameters)} for result, weight in chosen.members],
+    }  # fmt: skip
+    outputs = folder / "outputs"
+    _write_model(prepared, encoding, parts, cut, about, outputs, events)
+    _write_figures(prepared, parts, figures, chosen, leaderboard, cut, outputs, same_encoding=not refitted)
+    return AutoMLOutcome(
+        task=problem.task,
+        metric=problem.metric,
+        best=BestTrial(best.trial, best.algorithm, best.metrics),
+        leaderboard=leaderboard,
+        guardrails=checks,
+        test_metrics=figures.test,
+        baseline_metrics=figures.baseline,
+        intervals=figures.intervals,
+        threshold=cut,
+    )
+
+
+def _cost(result: Result) -> float:
+    """The share of what a served model may cost; the larger of time and size."""
+    part = result.part
+    trees = sum(result.rounds) * max(1, part.outputs)
+    spent = _LINEAR_MICROSECONDS * len(part.linear) + _BOOSTER_MICROSECONDS * len(part.boosters) + _TREE_MICROSECONDS * trees
+    size = sum(len(text) for text in part.boosters)
+    return max(spent / _MOST_MICROSECONDS, size / _MOST_BYTES)
+
+
+def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events: Events) -> tuple[_Chosen, list[Trial]]:
+    started = time.monotonic()
+    problem = prepared.problem
+    judge = ensemble.Judge(problem)
+    answers = [result.answer for result in results]
+    everyone = range(len(results))
+    full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
+    form = ensemble.served(judge, answers, full, lambda index: _cost(results[index]), 1.0)
+    finished = [as_trial(result) for result in results]
+    members = tuple((results[index], weight) for index, weight in form.weights.items())
+    if len(results) == 1:
+        return _Chosen(members, answers[0], finished[0]), finished
+    single = len(form.weights) == 1
+    shown = full if single else form
+    answer = ensemble.mix(answers, shown)
+    weights = {results[index].trial: round(weight, 4) for index, weight in shown.weights.items()}
+    detail = None
+    if single:
+        detail = f"not served: trial {members[0][0].trial} alone is smaller, and not significantly worse"
+    elif len(form.weights) < len(full.weights):
+        detail = f"{len(form.weights)} members; {len(full.weights)} are not significantly better"
+    blend = Trial(
+        str(max(int(result.trial) for result in results) + 1),
+        ENSEMBLE,
+        JobState.COMPLETED,
+        trials.measure(problem, answer),
+        round(time.monotonic() - started, 3),
+        {"members": weights},
+        None,
+        detail,
+    )
+    if single and len(full.weights) == 1:  # the ensemble would be the single model itself
+        return _Chosen(members, answers[next(iter(form.weights))], finished[next(iter(form.weights))]), finished
+    events.trial(blend)
+    finished.append(blend)
+    if single:
+        index = next(iter(form.weights))
+        events.log(f"trial {results[index].trial} is served alone: the ensemble is not significantly better")
+        return _Chosen(members, answers[index], finished[index]), finished
+    events.log(f"the ensemble of {len(members)} trials is served")
+    return _Chosen(members, answer, blend), finished
+
+
+def _threshold(prepared: Prepared, chosen: _Chosen, aim: Aim | None, events: Events) -> float | None:
+    problem = prepared.problem
+    if aim is None:
+        return None
+    if not problem.binary or problem.positive is None:
+        events.log("a threshold is tuned for two classes only: none is set")
+        return None
+    truth = problem.target[problem.scored] == problem.positive
+    cut = threshold.tune(aim, truth, chosen.answer[:, problem.positive])
+    events.log(f"threshold {cut:.4f}, tuned for {aim.kind} on {len(truth)} rows out of fold")
+    return cut
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Of the model before its refit, on rows that no trial has seen; None without such rows."""
+
+    test: dict[str, float] | None
+    baseline: dict[str, float] | None
+    intervals: dict[str, tuple[float, float]] | None
+    answer: Floats | None
+
+    @classmethod
+    def of(cls, prepared: Prepared, parts: Sequence[Part], cut: float | None) -> _Figures:
+        problem, held = prepared.problem, prepared.held
+        if held is None:
+            truth = problem.target[problem.scored]
+            return cls(None, evaluation.measure(problem, truth, evaluation.trivial(problem, len(truth))), None, None)
+        answer = sum(trials.answer_of(part, held.matrix) * part.weight for part in parts)
+        baseline = evaluation.measure(problem, held.truth, evaluation.trivial(problem, len(held.truth)))
+        intervals = evaluation.intervals(problem, held.truth, answer, cut)
+        return cls(evaluation.measure(problem, held.truth, answer, cut), baseline, intervals, answer)
+
+
+def _refit(
+    prepared: Prepared, chosen: _Chosen, clock: Clock, events: Events, parts: Sequence[Part]
+) -> tuple[Sequence[Part], Encoding, bool]:
+    """Fit the members again on all rows, the held out ones included, with the rounds that the search found; the test
+    figures stay those of the model before. Without the time for it, the model stays as it is."""
+    held = prepared.held
+    if (held is None or not held.ours) and len(prepared.problem.folds) > 1:
+        return parts, prepared.encoding, False
+    grown = len(prepared.values) / max(1, len(prepared.problem.target))
+    needed = sum(result.seconds for result, _ in chosen.members) * 0.9 * grown
+    if needed > clock.left():
+        events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
+        return parts, prepared.encoding, False
+    events.phase("Fitting the chosen model on all rows")
+    problem, encoding = for_refit(prepared, rounds_of_one_fold=len(prepared.problem.folds) == 1)
+    binned = boosting.Binned(problem)
+    watch = boosting.Watch(clock.end + 0.5 * clock.finish, False, events.stop_requested)
+    made = []
+    try:
+        for result, weight in chosen.members:
+            rounds: tuple[int, ...] | None = None
+            if result.candidate.algorithm in (LIGHTGBM, FOREST):
+                rounds = (round(sum(result.rounds) / len(result.rounds)),) * len(problem.folds)
+            part, _, _ = trials.run(problem, binned, result.candidate, watch, boosting.cores(), rounds)
+            made.append(replace(part, weight=weight))
+    except boosting.Stopped:
+        events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
+        return parts, prepared.encoding, False
+    return made, encoding, True
+
+
+def _ranked(finished: Sequence[Trial], metric: str) -> list[Trial]:
+    def loss(trial: Trial) -> tuple[bool, float, int]:
+        value = trial.metrics.get(metric)
+        sign = -1.0 if higher_is_better(metric) else 1.0
+        return (value is None, 0.0 if value is None else sign * value, int(trial.trial))
+
+    return [replace(trial, rank=rank) for rank, trial in enumerate(sorted(finished, key=loss), start=1)]
+
+
+def _write_model(
+    prepared: Prepared,
+    encoding: Encoding,
+    parts: Sequence[Part],
+    cut: float | None,
+    about: Mapping[str, object],
+    outputs: Path,
+    events: Events,
+) -> None:
+    problem, read = prepared.problem, prepared.target
+    outputs.mkdir(parents=True, exist_ok=True)
+    folder = outputs / "model"
+    shutil.rmtree(folder, ignore_errors=True)
+    work = files.temporary_name(outputs.parent)
+    try:
+        document = model_folder.ModelDocument(
+            problem.task.value, read.column, read.classes, cut, read.positive, encoding.columns, about
+        )
+        model_folder.write_data(work / "data", document, parts)
+        example = model_folder.example_frame(encoding.columns)
+        model_folder.save(work / "model", work / "data", encoding.columns, example, read.classes)
+        rows = prepared.frame if prepared.held is None else prepared.held.frame
+        proof = model_folder.prove(work / "model", rows.head(50))
+        (work / "model" / "proof.json").write_text(json.dumps(proof, indent=1), encoding="utf-8")
+        files.sync_tree(work / "model")
+        (work / "model").rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    events.log(f"the compiled scorer and the MLflow model agree to {proof['largest_difference']:g} on {proof['rows']} rows")
+
+
+def _write_figures(
+    prepared: Prepared,
+    parts: Sequence[Part],
+    figures: _Figures,
+    chosen: _Chosen,
+    leaderboard: Sequence[Trial],
+    cut: float | None,
+    outputs: Path,
+    *,
+    same_encoding: bool,
+) -> None:
+    """The JSON files beside the model, from which reports are made."""
+    problem = prepared.problem
+    classes = prepared.target.classes
+    if figures.answer is not None and prepared.held is not None:
+        where, truth, answer = "test", prepared.held.truth, figures.answer
+    else:
+        where, truth, answer = "validation", problem.target[problem.scored], chosen.answer
+    written: dict[str, Any] = {
+        "curves": {"rows": where, **evaluation.curves(problem, truth, answer, classes)},
+        "metrics": {
+            "metric": problem.metric,
+            "validation": dict(chosen.best.metrics),
+            "test": figures.test,
+            "baseline": figures.baseline,
+            "intervals": figures.intervals,
+            "threshold": cut,
+        },
+        "leaderboard": [_line(trial) for trial in leaderboard],
+    }
+    if problem.task is Task.CLASSIFICATION:
+        from opsml_cli.local.automl.metrics import confusion
+
+        chosen_labels = evaluation.labels(answer, cut, problem.positive)
+        counts = confusion(truth.astype("int64"), chosen_labels, problem.outputs)
+        written["confusion"] = {"rows": where, "classes": list(classes), "counts": counts.astype(int).tolist()}
+    shown = parts if same_encoding else [replace(result.part, weight=weight) for result, weight in chosen.members]
+    written["importance"] = importance.shares(shown, problem.features, problem.matrix, problem.seed)
+    for name, content in written.items():
+        files.write_atomic(outputs / f"{name}.json", json.dumps(content, ensure_ascii=False, default=str).encode())
+
+
+def _line(trial: Trial) -> dict[str, object]:
+    return {
+        "rank": trial.rank,
+        "trial": trial.trial,
+        "algorithm": trial.algorithm,
+        "state": trial.state.value,
+        "metrics": dict(trial.metrics),
+        "duration_seconds": trial.duration_seconds,
+        "parameters": dict(trial.parameters),
+        "detail": trial.detail,
+    }

@@ -1,0 +1,47 @@
+"""Extremely randomized trees, grown by LightGBM so that they are served like every other booster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.job import Task
+from opsml_cli.local.automl import boosting, scoring
+from opsml_cli.local.automl.model_folder import Part
+from opsml_cli.local.automl.portfolio import FOREST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.problem import Problem
+
+    Floats = NDArray[np.float64]
+
+
+def run(
+    problem: Problem, binned: boosting.Binned, parameters: Mapping[str, object], watch: boosting.Watch, workers: int
+) -> tuple[Part, Floats, tuple[int, ...]]:
+    """One forest a fold. Two classes and values are the mean of the leaves; more classes are averaged scores."""
+    import numpy as np
+
+    grown = {
+        "boosting": "rf",
+        "extra_trees": True,
+        "bagging_fraction": 0.8,
+        "num_leaves": 255,
+        "lambda_l2": 0.0,
+        "min_data_in_leaf": parameters["min_data_in_leaf"],
+        "feature_fraction_bynode": parameters["feature_fraction_bynode"],
+    }
+    votes = problem.binary or problem.task is Task.REGRESSION
+    if votes:
+        grown.update({"objective": "regression", "metric": "l2"})
+    rounds = [int(str(parameters["trees"]))] * len(problem.folds)
+    fitted = boosting.fit_bag(problem, binned, grown, watch, workers=workers, rounds=rounds)
+    link = "none" if not problem.binary else "share"
+    answer = np.zeros((len(problem.target), problem.outputs))
+    for fold, part in zip(problem.folds, fitted, strict=True):
+        answer[fold.valid] = scoring.linked(part.raw.reshape(len(fold.valid), -1), link)
+    outputs = 1 if votes else problem.outputs
+    return Part(FOREST, 1.0, link, outputs, [part.text for part in fitted]), answer[problem.scored], tuple(rounds)

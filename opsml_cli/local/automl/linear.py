@@ -1,0 +1,164 @@
+"""Linear models on standardized numbers and one-hot categories: logistic regression, and elastic net for regression."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain.job import Task
+from opsml_cli.local.automl import scoring
+from opsml_cli.local.automl.boosting import Stopped, Watch
+from opsml_cli.local.automl.model_folder import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.problem import Problem
+
+    Floats = NDArray[np.float64]
+
+MOST_CODES = 200  # of one column; the rarer ones share a weight
+MOST_CELLS = 4e8
+_MOST_STEPS = 150
+
+
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """The problem's rows as a sparse matrix, and how its columns map to scoring.Linear's arrays."""
+
+    rows: Any
+    numbers: NDArray[np.int64]
+    mean: Floats
+    scale: Floats
+    categories: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    def arrays(self, weights: Floats, intercept: Floats) -> dict[str, Any]:
+        """`weights` (columns of the design, k)."""
+        count = len(self.numbers)
+        return {
+            "numbers": self.numbers,
+            "mean": self.mean,
+            "scale": self.scale,
+            "weights": weights[:count],
+            "missing": weights[count : 2 * count],
+            "categories": self.categories,
+            "offsets": self.offsets,
+            "sizes": self.sizes,
+            "table": weights[2 * count :],
+            "intercept": intercept,
+        }
+
+
+def too_large(problem: Problem) -> bool:
+    """Whether the design would need more memory or time than a linear model is worth."""
+    width = sum(2 if not feature.codes else min(feature.codes, MOST_CODES) + 1 for feature in problem.features)
+    return width * len(problem.target) * max(1, problem.outputs - 1) > MOST_CELLS
+
+
+def _design(problem: Problem) -> _Design:
+    import numpy as np
+    from scipy import sparse
+
+    matrix = problem.matrix
+    numbers = np.array([index for index, feature in enumerate(problem.features) if not feature.codes], dtype=np.int64)
+    categories = np.array([index for index, feature in enumerate(problem.features) if feature.codes], dtype=np.int64)
+    values = matrix[:, numbers]
+    absent = np.isnan(values)
+    counted = np.maximum((~absent).sum(axis=0), 1)
+    mean = np.where(absent, 0.0, values).sum(axis=0) / counted
+    scale = np.sqrt(np.where(absent, 0.0, (values - mean) ** 2).sum(axis=0) / counted)
+    scale = np.where(scale > 0, scale, 1.0)
+    standard = np.clip(np.where(absent, 0.0, (values - mean) / scale), -8.0, 8.0)
+    sizes = np.array([min(problem.features[index].codes, MOST_CODES) + 1 for index in categories], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if len(sizes) else np.zeros(0, dtype=np.int64)
+    blocks = [sparse.csr_matrix(standard), sparse.csr_matrix(absent.astype(np.float64))]
+    if len(categories):
+        known = np.nan_to_num(matrix[:, categories], nan=-1.0)
+        codes = np.where((known >= 0) & (known < sizes - 1), known, sizes - 1).astype(np.int64) + offsets
+        rows, count = codes.shape
+        starts = np.arange(0, rows * count + 1, count)
+        blocks.append(sparse.csr_matrix((np.ones(rows * count), codes.ravel(), starts), shape=(rows, int(sizes.sum()))))
+    return _Design(sparse.hstack(blocks, format="csr"), numbers, mean, scale, categories, sizes, offsets)
+
+
+def run(
+    problem: Problem, parameters: Mapping[str, object], watch: Watch, algorithm: str
+) -> tuple[Part, Floats, tuple[int, ...]]:
+    """Fit on every fold; the part holds the mean of the folds' coefficients. Raises Stopped."""
+    import numpy as np
+
+    watch.check()
+    if too_large(problem):
+        raise Stopped
+    design = _design(problem)
+    alpha = float(str(parameters["alpha"]))
+    answer = np.zeros((len(problem.target), problem.outputs))
+    weights, intercepts = [], []
+    binary = problem.binary
+    link = "none" if problem.task is Task.REGRESSION else "logistic" if binary else "softmax"
+    for fold in problem.folds:
+        watch.check()
+        learn = design.rows[fold.train]
+        scale = None if problem.weights is None else problem.weights[fold.train]
+        if problem.task is Task.REGRESSION:
+            weight, intercept = _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
+        else:
+            outputs = 1 if binary else problem.outputs
+            weight, intercept = _logistic(learn, problem.target[fold.train].astype(np.int64), outputs, scale, alpha, watch)
+        weights.append(weight)
+        intercepts.append(intercept)
+        answer[fold.valid] = scoring.linked(design.rows[fold.valid] @ weight + intercept, link)
+    arrays = design.arrays(np.mean(weights, axis=0), np.mean(intercepts, axis=0))
+    part = Part(algorithm, 1.0, link, 1 if binary else problem.outputs, (), [arrays])
+    return part, answer[problem.scored], ()
+
+
+def _logistic(rows: Any, labels: Any, outputs: int, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
+    """Minimize the mean log loss plus an L2 penalty. (columns, outputs) and (outputs,)."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    count, width = rows.shape
+    share = np.full(count, 1.0 / count) if scale is None else scale / scale.sum()
+    wanted = (labels == 1).astype(np.float64)[:, None] if outputs == 1 else np.eye(outputs)[labels]
+    penalty = alpha / count
+    turned = rows.T.tocsr()
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        watch.check()
+        weight, intercept = flat[:-outputs].reshape(width, outputs), flat[-outputs:]
+        scores = rows @ weight + intercept
+        if outputs == 1:
+            value = float(share @ (np.logaddexp(0.0, scores) - wanted * scores)[:, 0])
+            residual = 1.0 / (1.0 + np.exp(-np.clip(scores, -500, 500))) - wanted
+        else:
+            chances = scoring.softmax(scores)
+            value = float(-(share @ np.log(np.maximum((chances * wanted).sum(axis=1), 1e-300))))
+            residual = chances - wanted
+        residual = residual * share[:, None]
+        slope = np.concatenate([(turned @ residual + penalty * weight).ravel(), residual.sum(axis=0)])
+        return value + 0.5 * penalty * float((weight**2).sum()), slope
+
+    start = np.zeros((width + 1) * outputs)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "maxcor": 20}).x
+    return found[:-outputs].reshape(width, outputs), found[-outputs:]
+
+
+def _elastic_net(rows: Any, values: Any, scale: Any, alpha: float) -> tuple[Floats, Floats]:
+    import warnings
+
+    import numpy as np
+    from sklearn.linear_model import ElasticNet
+
+    spread = float(values.std()) or 1.0
+    center = float(values.mean())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ElasticNet(alpha=0.002 * alpha, l1_ratio=0.5, max_iter=300, tol=1e-3)
+        model.fit(rows, (values - center) / spread, sample_weight=scale)
+    weight = np.asarray(model.coef_, dtype=np.float64)[:, None] * spread
+    return weight, np.array([float(model.intercept_) * spread + center])

@@ -1,0 +1,301 @@
+"""From tables to a problem: which rows are learned from, validated on and held out; the checks that come before any trial."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
+from opsml_cli.local.automl import encode, guardrails, metrics, problem, scoring, target
+from opsml_cli.local.automl.encode import Encoding
+from opsml_cli.local.automl.problem import Fold, Problem
+from opsml_cli.local.automl.target import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.events import Tables
+
+    Floats = NDArray[np.float64]
+
+DEFAULT_FOLDS = 5
+LEAST_ROWS = 10
+_LEAST_ROWS_FOR_TEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Rows that no trial sees. `ours`: taken from the training data, so a refit may learn from them in the end."""
+
+    frame: pd.DataFrame
+    truth: NDArray[np.generic]
+    matrix: Floats
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """`frame`, `values`, `weights` are all rows that may be learned from, ours held out ones included."""
+
+    spec: AutoMLSpec
+    target: Target
+    encoding: Encoding
+    problem: Problem
+    held: Held | None
+    frame: pd.DataFrame
+    values: NDArray[np.generic]
+    weights: Floats | None
+    excluded: dict[str, str]
+    checks: tuple[Guardrail, ...]
+
+    def fingerprint(self) -> str:
+        """Names the work: trials under another fingerprint are not this training's."""
+        digest = hashlib.sha256()
+        digest.update(self.problem.matrix.tobytes())
+        digest.update(self.problem.target.tobytes())
+        spec = self.spec
+        said = [self.problem.metric, spec.seed, spec.cross_validations, len(self.problem.folds), list(spec.allowed_algorithms),
+                list(spec.blocked_algorithms), [feature.name for feature in self.problem.features]]  # fmt: skip
+        digest.update(json.dumps(said, default=str).encode())
+        return digest.hexdigest()
+
+
+def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
+    """Raises InvalidInputError for data and UsageError for words that cannot be worked with."""
+    import numpy as np
+    import pandas as pd
+
+    _check_task(spec)
+    train = _texted(tables.train)
+    if len(train) == 0:
+        raise InvalidInputError("the data has no rows", fix="opsml data profile NAME shows what was registered")
+    read = target.read(train, spec)
+    metric = metrics.resolve(spec.metric, read.task)
+    excluded = _excluded(spec, train)
+    frame = train[read.present].reset_index(drop=True)
+    values = read.values[read.present]
+    if len(frame) < LEAST_ROWS:
+        raise InvalidInputError(
+            f"{len(frame)} rows have a target: too few to learn from", cause=f"at least {LEAST_ROWS} are needed"
+        )
+    weights = _weights(spec, frame)
+    learn, test = _held_rows(spec, tables, values, read.task)
+    part, part_values = frame.iloc[learn], values[learn]
+    validated = 0
+    if tables.validation is not None:
+        more = _texted(tables.validation)
+        codes = target.codes_of(more, read)
+        usable = _usable(codes, read.task)
+        if not usable.any():
+            raise InvalidInputError("the validation data has no row with a known target")
+        validated = int(usable.sum())
+        shared = [name for name in part.columns if name in more.columns]
+        _check_columns(part, more, excluded, "validation")
+        part = pd.concat([part[shared], more[usable][shared]], ignore_index=True)
+        part_values = np.concatenate([part_values, codes[usable]])
+        weights = None if weights is None else np.concatenate([weights, np.ones(validated)])
+    fitted_on = part.iloc[: len(part) - validated] if validated else part
+    encoding = encode.fit(fitted_on, tables.profile, excluded)
+    if not encoding.columns:
+        raise InvalidInputError("no column is left to learn from", cause=_why_none(encoding))
+    encoder = scoring.Encoder(encoding.columns)
+    matrix = _encoded(encoder, part)
+    if validated:
+        count = len(part)
+        folds: tuple[Fold, ...] = (Fold(np.arange(count - validated), np.arange(count - validated, count)),)
+    else:
+        folds = _folds(spec, part_values, read.task)
+    span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
+    part_weights = None
+    if weights is not None:
+        part_weights = np.concatenate([weights[learn], weights[len(frame) :]])
+    whole = Problem(
+        read.task, metric, matrix, part_values, part_weights, encoding.features, len(read.classes) or 1, span, read.positive,
+        folds, spec.seed,
+    )  # fmt: skip
+    held = _held(tables, frame, values, test, encoder, read)
+    if validated:  # what a refit may learn from: everything but the user's own test rows
+        frame = pd.concat([frame, part.iloc[len(part) - validated :]], ignore_index=True)
+        values = np.concatenate([values, part_values[len(part_values) - validated :]])
+    missing = {str(column): float(fitted_on[column].isna().mean()) for column in fitted_on.columns if column not in excluded}
+    checks = [
+        *guardrails.of_target(read, max(2, len(folds))),
+        *guardrails.of_columns(encoding, missing),
+        *guardrails.of_duplicates(matrix, held.matrix if held else None),
+    ]
+    if held is None:
+        checks.append(
+            guardrails.warning("Test rows", f"{len(frame)} rows are too few to hold some out: there are no test metrics")
+        )
+    return Prepared(spec, read, encoding, whole, held, frame, values, weights, excluded, tuple(checks))
+
+
+def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, Encoding]:
+    """The problem of all rows: the same target and metric, an encoding fitted on all of them, new folds."""
+    import numpy as np
+
+    before = prepared.problem
+    encoding = encode.fit(prepared.frame, None, prepared.excluded)
+    # The types that the profile told are kept: only codes and ranges may change.
+    encoding = _retyped(encoding, prepared.encoding)
+    matrix = _encoded(scoring.Encoder(encoding.columns), prepared.frame)
+    count = len(prepared.values)
+    if rounds_of_one_fold:
+        folds: tuple[Fold, ...] = (Fold(np.arange(count), np.arange(min(count, 100))),)
+    else:
+        folds = problem.stratified_folds(prepared.values, before.task, len(before.folds), before.seed + 1)
+    whole = replace(
+        before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=folds
+    )
+    return whole, encoding
+
+
+def _retyped(new: Encoding, old: Encoding) -> Encoding:
+    kinds = {column["name"]: column for column in old.columns}
+    columns = []
+    for column in new.columns:
+        known = kinds.get(column["name"])
+        if known is None:
+            continue
+        columns.append({**column, "type": known["type"]} if known["kind"] == column["kind"] else dict(known))
+    if len(columns) < len(old.columns):
+        names = {column["name"] for column in columns}
+        columns += [dict(column) for column in old.columns if column["name"] not in names]
+    return Encoding(tuple(columns), old.dropped, old.notes)
+
+
+def _check_task(spec: AutoMLSpec) -> None:
+    known = (Task.CLASSIFICATION, Task.REGRESSION)
+    if spec.task is not None and spec.task not in known:
+        raise UnsupportedError(
+            f"the local workspace does not train {spec.task}",
+            cause="it trains classification and regression on tables",
+            fix="train in the Azure workspace: opsml -w azure train automl …",
+        )
+
+
+def _texted(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with text column names and rows numbered from 0."""
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame.reset_index(drop=True)
+    return frame.rename(columns=str).reset_index(drop=True)
+
+
+def _excluded(spec: AutoMLSpec, frame: pd.DataFrame) -> dict[str, str]:
+    columns = list(frame.columns)
+    if len(set(columns)) < len(columns):
+        twice = sorted({name for name in columns if columns.count(name) > 1})
+        raise InvalidInputError(f"the data has the column {twice[0]!r} twice", fix="rename one of them")
+    for name, option in [(name, "--drop-column") for name in spec.drop_columns] + (
+        [(spec.weight_column, "the weight column")] if spec.weight_column else []
+    ):
+        if name not in columns:
+            raise UsageError(f"the data has no column {name!r} ({option})", cause=did_you_mean(name, columns))
+    excluded = dict.fromkeys(spec.drop_columns, "it was dropped by the job")
+    if spec.weight_column:
+        excluded[spec.weight_column] = "it holds the weights"
+    excluded[spec.target_column] = "it is the target"
+    return excluded
+
+
+def _weights(spec: AutoMLSpec, frame: pd.DataFrame) -> Floats | None:
+    import numpy as np
+
+    if spec.weight_column is None:
+        return None
+    try:
+        values = [scoring.number_of(value) for value in frame[spec.weight_column].tolist()]
+    except scoring._Unfit:
+        raise InvalidInputError(f"the weight column {spec.weight_column!r} holds no numbers") from None
+    weights = np.nan_to_num(np.array(values, dtype=np.float64), nan=1.0)
+    if (weights < 0).any() or weights.sum() <= 0:
+        raise InvalidInputError(f"the weight column {spec.weight_column!r} holds negative weights, or only zeros")
+    # A common factor would change what the penalties of the models mean.
+    scaled: Floats = weights / weights.mean()
+    return scaled
+
+
+def _held_rows(
+    spec: AutoMLSpec, tables: Tables, values: NDArray[np.generic], task: Task
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    import numpy as np
+
+    everything, nothing = np.arange(len(values)), np.zeros(0, dtype=np.int64)
+    if tables.test is not None:
+        return everything, nothing
+    share = spec.test_size
+    if share is None:
+        if len(values) < _LEAST_ROWS_FOR_TEST:
+            return everything, nothing
+        share = 0.1 if len(values) >= 20_000 else 0.2
+    learn, test = problem.split(values, task, share, spec.seed)
+    if task is Task.CLASSIFICATION and len(np.unique(values[learn])) < 2:
+        return everything, nothing
+    if len(learn) < LEAST_ROWS:
+        raise InvalidInputError(f"{len(learn)} rows are left for training", fix="--test-size with a smaller share")
+    return learn, test
+
+
+def _usable(codes: NDArray[np.generic], task: Task) -> NDArray[np.bool_]:
+    import numpy as np
+
+    return np.isfinite(codes.astype(np.float64)) if task is Task.REGRESSION else codes >= 0
+
+
+def _held(
+    tables: Tables,
+    frame: pd.DataFrame,
+    values: NDArray[np.generic],
+    rows: NDArray[np.int64],
+    encoder: scoring.Encoder,
+    read: Target,
+) -> Held | None:
+    if tables.test is not None:
+        more = _texted(tables.test)
+        codes = target.codes_of(more, read)
+        usable = _usable(codes, read.task)
+        if not usable.any():
+            raise InvalidInputError("the test data has no row with a known target")
+        more = more[usable].reset_index(drop=True)
+        return Held(more, codes[usable], _encoded(encoder, more), ours=False)
+    if not len(rows):
+        return None
+    part = frame.iloc[rows]
+    return Held(part, values[rows], _encoded(encoder, part), ours=True)
+
+
+def _check_columns(train: pd.DataFrame, other: pd.DataFrame, excluded: dict[str, str], what: str) -> None:
+    absent = [name for name in train.columns if name not in other.columns and name not in excluded]
+    if absent:
+        raise InvalidInputError(
+            f"the {what} data has no column {absent[0]!r}", cause=did_you_mean(absent[0], list(other.columns))
+        )
+
+
+def _encoded(encoder: scoring.Encoder, frame: pd.DataFrame) -> Floats:
+    try:
+        return encoder.frame(frame)
+    except scoring.ColumnError as error:
+        raise InvalidInputError(str(error), cause="the tables of one job must have the same columns and types") from error
+
+
+def _folds(spec: AutoMLSpec, values: NDArray[np.generic], task: Task) -> tuple[Fold, ...]:
+    if spec.validation_size is not None:
+        train, valid = problem.split(values, task, spec.validation_size, spec.seed + 1)
+        return (Fold(train, valid),)
+    count = spec.cross_validations or DEFAULT_FOLDS
+    if count > len(values):
+        raise UsageError(f"{count} folds need at least {count} rows; there are {len(values)}", fix="--cv with fewer folds")
+    return problem.stratified_folds(values, task, count, spec.seed)
+
+
+def _why_none(encoding: Encoding) -> str:
+    reasons: Sequence[str] = [f"{name!r}: {why}" for name, why in encoding.dropped.items() if why != "it is the target"]
+    return "; ".join(reasons[:5]) or "the data has no column besides the target"

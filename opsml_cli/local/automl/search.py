@@ -1,0 +1,239 @@
+"""The search: the portfolio, then random configurations, for as long as the budget lasts."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain.errors import WorkFailedError
+from opsml_cli.domain.job import JobState, Limits, Trial
+from opsml_cli.domain.metric_names import higher_is_better
+from opsml_cli.local.automl import boosting, linear, portfolio, trials
+from opsml_cli.local.automl.portfolio import Candidate
+from opsml_cli.local.automl.trials import Result
+
+if TYPE_CHECKING:
+    from opsml_cli.local.automl.events import Events
+    from opsml_cli.local.automl.problem import Problem
+
+_REFIT = 0.7  # the share of a trial's time that fitting its members again takes
+_SLACK = 1.15  # a trial is expected to take this much longer than its like did
+
+
+@dataclass(slots=True)
+class Clock:
+    """The budget. All in seconds on the monotonic clock; `finish` is what the work after the last fit takes."""
+
+    started: float
+    total: float
+    finish: float
+
+    def __post_init__(self) -> None:
+        self.finish = min(self.finish, 0.4 * self.total)
+
+    @property
+    def end(self) -> float:
+        """When the last fit must be done."""
+        return self.started + self.total - self.finish
+
+    def spend(self, seconds: float) -> None:
+        """Count work of an earlier process; enough is left for finishing."""
+        self.started -= max(0.0, min(seconds, 0.9 * self.total - self.finish))
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the search may do, and where its trials are kept."""
+
+    limits: Limits
+    algorithms: Sequence[str]
+    clock: Clock
+    folder: Path
+    fingerprint: str
+
+
+class Search:
+    """Runs trials and collects their results, in the order of their numbers."""
+
+    def __init__(self, problem: Problem, plan: Plan, events: Events) -> None:
+        self._problem = problem
+        self._plan = plan
+        self._events = events
+        self._binned = boosting.Binned(problem)
+        self._lock = threading.Lock()
+        self.results: list[Result] = []
+        self.stopped = False
+        self.unfinished: list[Trial] = []
+
+    def run(self) -> list[Result]:
+        """Every finished trial. WorkFailedError when none could be finished."""
+        recovered = trials.recover(self._plan.folder, self._plan.fingerprint)
+        told = {trial.trial for trial in self._events.finished_trials()}
+        for result in recovered:
+            if result.trial not in told:
+                self._events.trial(as_trial(result))
+        self.results = recovered
+        if recovered:
+            self._events.log(f"{len(recovered)} trials of an earlier process are used again")
+            abreast = max(1, min(self._plan.limits.max_concurrent_trials, boosting.cores()))
+            self._plan.clock.spend(sum(result.seconds for result in recovered) / abreast)
+        self._loop()
+        self.results.sort(key=lambda result: int(result.trial))
+        if not self.results and not self.stopped:
+            cause = (self.unfinished[-1].detail if self.unfinished else None) or "the time was too short for a single trial"
+            raise WorkFailedError(
+                "no trial could be finished", cause=cause, fix="--timeout with more time, or fewer columns or rows"
+            )
+        return self.results
+
+    def _loop(self) -> None:
+        limits = self._plan.limits
+        most = limits.max_trials if limits.max_trials is not None else math.inf
+        abreast = max(1, min(limits.max_concurrent_trials, boosting.cores()))
+        workers = max(1, boosting.cores() // abreast)
+        done = {result.trial for result in self.results}
+        queue = ((str(number), candidate) for number, candidate in enumerate(self._candidates()))
+        pending: set[Future[None]] = set()
+        with ThreadPoolExecutor(max_workers=abreast) as pool:
+            for name, candidate in queue:
+                if int(name) >= most:
+                    break
+                if name in done:
+                    continue
+                while len(pending) >= abreast:
+                    pending = wait(pending, return_when=FIRST_COMPLETED).not_done
+                if self._enough():
+                    break
+                if not self._fits(candidate):
+                    if self._hopeless():
+                        break
+                    continue
+                pending.add(pool.submit(self._trial, name, candidate, workers))
+            for future in pending:
+                future.result()
+
+    def _candidates(self) -> Iterator[Candidate]:
+        problem, rows = self._problem, len(self._problem.target)
+        listed = portfolio.portfolio(problem.task, rows, self._plan.algorithms)
+        drawn = portfolio.random_candidates(problem.task, rows, self._plan.algorithms, problem.seed)
+        for candidate in chain(listed, drawn):
+            if candidate.algorithm != portfolio.LINEAR[problem.task] or not linear.too_large(problem):
+                yield candidate
+            elif len(self._plan.algorithms) == 1:
+                self.unfinished.append(_empty("0", candidate, JobState.FAILED, 0.0, "the table is too wide for a linear model"))
+                return
+
+    def _enough(self) -> bool:
+        if self._events.stop_requested():
+            self.stopped = True
+            return True
+        wanted = self._plan.limits.exit_score
+        if wanted is None or not self.results:
+            return False
+        metric = self._problem.metric
+        with self._lock:
+            reached = [result.metrics[metric] for result in self.results if metric in result.metrics]
+        if any(value >= wanted if higher_is_better(metric) else value <= wanted for value in reached):
+            self._events.log(f"exit score {wanted:g} reached")
+            return True
+        return False
+
+    def _pace(self, algorithm: str) -> float | None:
+        """Seconds for a unit of cost, from the trials so far; those of the same algorithm tell most."""
+        with self._lock:
+            paces = [r.seconds / r.candidate.cost for r in self.results if r.candidate.algorithm == algorithm]
+            others = [r.seconds / r.candidate.cost for r in self.results]
+        if paces:
+            return sorted(paces)[len(paces) // 2]
+        return max(others) if others else None
+
+    def _fits(self, candidate: Candidate) -> bool:
+        pace = self._pace(candidate.algorithm)
+        if pace is None:
+            return True
+        return time.monotonic() + pace * candidate.cost * _SLACK < self._deadline()
+
+    def _hopeless(self) -> bool:
+        """Whether not even the cheapest kind of trial would end in time."""
+        with self._lock:
+            fastest = min((result.seconds for result in self.results), default=0.0)
+        return time.monotonic() + fastest >= self._deadline()
+
+    def _deadline(self) -> float:
+        """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
+        clock = self._plan.clock
+        with self._lock:
+            ranked = sorted(self.results, key=lambda result: self._loss(result))[:3]
+        if not ranked:
+            return clock.started + (clock.end - clock.started) * 0.5
+        reserve = min(0.3 * clock.total, _REFIT * sum(result.seconds for result in ranked))
+        return clock.end - reserve
+
+    def _loss(self, result: Result) -> float:
+        value = result.metrics.get(self._problem.metric, math.nan)
+        if math.isnan(value):
+            return math.inf
+        return -value if higher_is_better(self._problem.metric) else value
+
+    def _trial(self, name: str, candidate: Candidate, workers: int) -> None:
+        started = time.monotonic()
+        limits = self._plan.limits
+        deadline = self._deadline()
+        # The first trial is kept as far as it came: with one model there is something to hand over.
+        keep = not self.results
+        if limits.trial_timeout_seconds is not None and started + limits.trial_timeout_seconds < deadline:
+            deadline, keep = started + limits.trial_timeout_seconds, True
+        watch = boosting.Watch(deadline, keep, self._events.stop_requested)
+        try:
+            part, answer, rounds = trials.run(self._problem, self._binned, candidate, watch, workers)
+        except boosting.Stopped:
+            self._unfinished(name, candidate, time.monotonic() - started)
+            return
+        except boosting.lightgbm().basic.LightGBMError as error:
+            self._failed(name, candidate, time.monotonic() - started, str(error))
+            return
+        found = trials.measure(self._problem, answer)
+        result = Result(name, candidate, part, answer, rounds, found, time.monotonic() - started)
+        trials.keep(self._plan.folder, result, self._plan.fingerprint)
+        with self._lock:
+            self._events.trial(as_trial(result))
+            self.results.append(result)
+
+    def _unfinished(self, name: str, candidate: Candidate, seconds: float) -> None:
+        reason = "the job was asked to end" if self._events.stop_requested() else "the time was up"
+        self._tell(_empty(name, candidate, JobState.CANCELED, seconds, reason))
+
+    def _failed(self, name: str, candidate: Candidate, seconds: float, reason: str) -> None:
+        self._tell(_empty(name, candidate, JobState.FAILED, seconds, reason))
+
+    def _tell(self, trial: Trial) -> None:
+        with self._lock:
+            self.unfinished.append(trial)
+            self._events.trial(trial)
+
+
+def as_trial(result: Result, rank: int | None = None) -> Trial:
+    """The result as the job records it."""
+    return Trial(
+        result.trial,
+        result.candidate.algorithm,
+        JobState.COMPLETED,
+        dict(result.metrics),
+        round(result.seconds, 3),
+        dict(result.candidate.parameters),
+        rank,
+    )
+
+
+def _empty(name: str, candidate: Candidate, state: JobState, seconds: float, detail: str) -> Trial:
+    return Trial(name, candidate.algorithm, state, {}, round(seconds, 3), dict(candidate.parameters), None, detail)
