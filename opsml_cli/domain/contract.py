@@ -19,8 +19,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-NUMBER_TEXT = r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$"
-INTEGER_TEXT = r"^\s*[+-]?[0-9]+(\.0*)?\s*$"
+# What is read from text, as the OpenAPI document tells it; blank text is a missing value.
+NUMBER_TEXT = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)?\s*$"
+INTEGER_TEXT = r"^\s*([+-]?[0-9]+(\.0*)?)?\s*$"
+BOOLEANS = {
+    **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0", "on"), True),
+    **dict.fromkeys(("false", "no", "n", "f", "0", "0.0", "off"), False),
+}
+TEXT_LIMIT = 64  # characters of a number or boolean that comes as text
 METHODS = ("predict", "predict_proba")
 
 _NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"), re.ASCII)
@@ -37,7 +43,8 @@ class Dialect(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Column:
     """One input column. `type` is integer, number, boolean, string or datetime; `categories` the values seen in training
-    where they are few (others are allowed); minimum and maximum of training; `example` a value that works."""
+    where they are few (others are allowed); minimum and maximum of training; `example` a value that works; `missing` the
+    texts that stood for no value in training."""
 
     name: str
     type: str
@@ -46,6 +53,7 @@ class Column:
     maximum: float | str | None = None
     example: object = None
     required: bool = True
+    missing: tuple[str, ...] = ()
 
 
 class Schema:
@@ -55,7 +63,7 @@ class Schema:
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in self.columns)
         self.known = frozenset(self.names)
-        self._checks = tuple((column.name, column.type, column.required) for column in self.columns)
+        self._checks = tuple((column.name, column.type, column.required, column.missing) for column in self.columns)
 
     def example(self) -> dict[str, object]:
         """A row that the model answers."""
@@ -67,7 +75,7 @@ class Schema:
         Raises BadRequest for the first value that does not fit its column, or a column that is missing."""
         converted = 0
         for index, row in enumerate(rows):
-            for name, kind, required in self._checks:
+            for name, kind, required, missing in self._checks:
                 try:
                     value = row[name]
                 except KeyError:
@@ -85,9 +93,9 @@ class Schema:
                 elif kind == "integer":
                     if type_ is int or (type_ is float and value.is_integer()):
                         continue
-                elif type_ is str and kind in ("string", "datetime"):
+                elif kind == "string" and type_ is str:
                     continue
-                fitting = _fitting(value, kind)
+                fitting = None if missing and type_ is str and value.strip() in missing else _fitting(value, kind)
                 if fitting is _WRONG:
                     raise BadRequest(
                         f"column {name!r}, row {index}: {shown(value)!r} is not {EXPECTED[kind]}",
@@ -321,13 +329,18 @@ def _fitting(value: object, kind: str) -> object:
 
 
 def _from_text(value: str, kind: str) -> object:
-    if kind == "boolean":
-        return {"true": True, "false": False}.get(value.strip().lower(), _WRONG) if len(value) < 32 else _WRONG
-    if len(value) > 512 or kind not in ("number", "integer"):
+    text = value.strip()
+    if not text:
+        return None
+    if kind == "datetime":
+        return value
+    if len(value) > TEXT_LIMIT:
         return _WRONG
+    if kind == "boolean":
+        return BOOLEANS.get(text.lower(), _WRONG)
     if kind == "integer":
-        return int(float(value)) if _INTEGER.match(value) and math.isfinite(float(value)) else _WRONG
-    return float(value) if _NUMBER.match(value) and math.isfinite(float(value)) else _WRONG
+        return int(float(text)) if _INTEGER.match(value) and math.isfinite(float(text)) else _WRONG
+    return float(text) if _NUMBER.match(value) and math.isfinite(float(text)) else _WRONG
 
 
 def shown(value: object) -> object:

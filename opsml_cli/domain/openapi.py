@@ -7,10 +7,11 @@ is refused.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opsml_cli.domain.contract import INTEGER_TEXT, METHODS, NUMBER_TEXT, Column, Schema
+from opsml_cli.domain.contract import BOOLEANS, INTEGER_TEXT, METHODS, NUMBER_TEXT, TEXT_LIMIT, Column, Schema
 
 JSON = "application/json"
 Document = dict[str, object]
@@ -274,9 +275,13 @@ def _property(column: Column) -> Document:
     if column.type in ("integer", "number"):
         answer["type"] = [column.type, "string", "null"]
         answer["pattern"] = INTEGER_TEXT if column.type == "integer" else NUMBER_TEXT
-        answer["maxLength"] = 64
+        answer["maxLength"] = TEXT_LIMIT
     elif column.type == "boolean":
-        answer["enum"] = [True, False, "true", "false", 0, 1, None]
+        words = "|".join(
+            "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in word) for word in BOOLEANS
+        )
+        text = {"type": "string", "pattern": rf"^\s*({words})?\s*$", "maxLength": TEXT_LIMIT}
+        answer["anyOf"] = [{"type": ["boolean", "null"]}, {"enum": [0, 1]}, text]
     elif column.type == "datetime":
         answer["type"] = ["string", "null"]
         answer["format"] = "date-time"
@@ -285,6 +290,8 @@ def _property(column: Column) -> Document:
         if column.categories:
             known: Document = {"enum": list(column.categories), "description": "Values seen in training"}
             answer = {"anyOf": [known, {**answer, "description": "Other values follow the model"}]}
+    if column.missing and column.type != "string":
+        answer = {"anyOf": [answer, {"enum": list(column.missing), "description": "No value"}]}
     answer.update(_range(column))
     if column.example is not None:
         answer["examples"] = [column.example]

@@ -1,0 +1,143 @@
+"""Endpoints and deployments in the database. The command line writes what is wanted, the server what became of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass, field
+
+from opsml_cli.domain import names
+from opsml_cli.domain.endpoint import DeploymentState
+from opsml_cli.domain.job import ModelPointer
+
+RUNNING = "running"
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A model version as one deployment serves it. `revision` is unguessable and names this attempt for ever."""
+
+    revision: str
+    model: str
+    version: str
+    path: str
+    sha256: str
+    own: bool
+    instance_count: int = 1
+    instance_type: str | None = None
+
+    def same_as(self, other: Release) -> bool:
+        """Whether both serve the same thing, whichever attempt it was."""
+        return (names.key(self.model), self.version, self.sha256, self.instance_count, self.instance_type) == (
+            names.key(other.model),
+            other.version,
+            other.sha256,
+            other.instance_count,
+            other.instance_type,
+        )
+
+    @property
+    def pointer(self) -> ModelPointer:
+        return ModelPointer(self.model, self.version, self.path)
+
+
+@dataclass(slots=True)
+class DeploymentRecord:
+    """`target` is what was asked for last, `active` what answered a real request and serves. `share` is the percent that
+    the target gets once it is ready (None: traffic stays); `settled` the endpoint's generation that ended the attempt."""
+
+    name: str
+    created_at: str
+    state: DeploymentState
+    target: Release
+    active: Release | None = None
+    share: int | None = None
+    settled: int = 0
+    detail: str | None = None
+
+    @property
+    def shown(self) -> Release:
+        """The release to speak of: what serves, or what should."""
+        return self.active if self.active is not None and self.state is not DeploymentState.UPDATING else self.target
+
+
+@dataclass(slots=True)
+class EndpointRecord:
+    """One endpoint. `id` tells it from an earlier one of the same name; `generation` grows with every change that the
+    server must take up; `traffic` is percent by deployment name, `previous` the traffic before its last change."""
+
+    id: str
+    name: str
+    created_at: str
+    desired: str = RUNNING
+    port: int | None = None
+    insights: bool = False
+    generation: int = 0
+    traffic: dict[str, int] = field(default_factory=dict)
+    previous: dict[str, int] | None = None
+    deployments: dict[str, DeploymentRecord] = field(default_factory=dict)
+
+    def deployment(self, name: str) -> DeploymentRecord | None:
+        return self.deployments.get(names.key(name))
+
+    def share_of(self, name: str) -> int:
+        """The percent of traffic that `name` has."""
+        return next((percent for each, percent in self.traffic.items() if names.key(each) == names.key(name)), 0)
+
+    def set_traffic(self, traffic: dict[str, int]) -> None:
+        """Replace the traffic and remember what it was."""
+        before = {name: percent for name, percent in self.traffic.items() if percent}
+        if before and before != {name: percent for name, percent in traffic.items() if percent}:
+            self.previous = dict(self.traffic)
+        self.traffic = {record.name: 0 for record in self.deployments.values()} | traffic
+
+
+def read(connection: sqlite3.Connection, name: str) -> EndpointRecord | None:
+    row = connection.execute("SELECT document FROM endpoints WHERE name_key = ?", (names.key(name),)).fetchone()
+    return None if row is None else _endpoint(connection, names.key(name), row[0])
+
+
+def read_all(connection: sqlite3.Connection) -> list[EndpointRecord]:
+    """Newest first."""
+    rows = connection.execute("SELECT name_key, document FROM endpoints ORDER BY created_at DESC, name_key").fetchall()
+    return [_endpoint(connection, row[0], row[1]) for row in rows]
+
+
+def save(connection: sqlite3.Connection, record: EndpointRecord) -> None:
+    """Write the endpoint and exactly its deployments, as a new generation."""
+    record.generation += 1
+    key = names.key(record.name)
+    document = {slot: getattr(record, slot) for slot in record.__slots__ if slot != "deployments"}
+    connection.execute(
+        "INSERT INTO endpoints(name_key, created_at, document) VALUES(?, ?, ?) "
+        "ON CONFLICT(name_key) DO UPDATE SET created_at = excluded.created_at, document = excluded.document",
+        (key, record.created_at, json.dumps(document)),
+    )
+    connection.execute("DELETE FROM deployments WHERE endpoint_key = ?", (key,))
+    connection.executemany(
+        "INSERT INTO deployments(endpoint_key, name_key, created_at, document) VALUES(?, ?, ?, ?)",
+        [(key, each, one.created_at, json.dumps(asdict(one))) for each, one in record.deployments.items()],
+    )
+
+
+def remove(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("DELETE FROM endpoints WHERE name_key = ?", (names.key(name),))
+
+
+def _endpoint(connection: sqlite3.Connection, key: str, document: str) -> EndpointRecord:
+    rows = connection.execute(
+        "SELECT name_key, document FROM deployments WHERE endpoint_key = ? ORDER BY created_at, name_key", (key,)
+    ).fetchall()
+    return EndpointRecord(**json.loads(document), deployments={row[0]: _deployment(row[1]) for row in rows})
+
+
+def _deployment(document: str) -> DeploymentRecord:
+    fields = json.loads(document)
+    active = fields.pop("active")
+    return DeploymentRecord(
+        state=DeploymentState(fields.pop("state")),
+        target=Release(**fields.pop("target")),
+        active=Release(**active) if active else None,
+        **fields,
+    )

@@ -1,0 +1,392 @@
+"""The scoring server as a bare ASGI application: no framework between the socket and the model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import parse_qs
+
+import orjson
+
+from opsml_cli.domain import names, openapi
+from opsml_cli.domain.contract import BadRequest, read_call
+from opsml_cli.local.guard import Receive, Scope, Send, bearer, same_secret
+from opsml_cli.local.serving import metrics
+from opsml_cli.local.serving.scorers import Scorer
+
+DEPLOYMENT_HEADER = b"azureml-model-deployment"
+REVISION_HEADER = b"x-opsml-revision"  # picks a model that is loaded but not live yet: the proof before the swap
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+
+Headers = list[tuple[bytes, bytes]]
+Reply = tuple[int, bytes, bytes, Headers]  # status, body, media type, further headers
+
+
+class RequestSink(Protocol):
+    """Receives every request that was answered. Returns at once, never raises. `started` is seconds since the epoch."""
+
+    def record(  # noqa: PLR0917 - called for every request: keywords would cost more than the call
+        self,
+        started: float,
+        deployment: str,
+        status: int,
+        duration_ms: float,
+        request_bytes: int,
+        response_bytes: int,
+        user_agent: str,
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one server process; sizes in bytes. `inline_bytes`: bodies up to this size are scored on the event loop
+    when the model is quick; larger ones, and slow models, in one of `threads` threads."""
+
+    body_bytes: int = 10 * 2**20
+    body_seconds: float = 30.0
+    request_seconds: float = 60.0
+    in_flight: int = 256
+    pending_bytes: int = 128 * 2**20
+    inline_bytes: int = 16 * 1024
+    threads: int = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """A loaded model under a deployment's name."""
+
+    deployment: str
+    revision: str
+    model: str
+    version: str
+    scorer: Scorer
+    example_results: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who answers what; replaced as a whole, so that a request sees one state. `live` by case-folded deployment name,
+    `candidates` by revision, `traffic` percent by case-folded name, `keys` the two secrets."""
+
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    live: Mapping[str, Live] = field(default_factory=dict)
+    candidates: Mapping[str, Live] = field(default_factory=dict)
+    traffic: Mapping[str, int] = field(default_factory=dict)
+
+    def pick(self) -> Live | None:
+        """A deployment by traffic; None when none has any."""
+        shares = [(self.live[name], percent) for name, percent in self.traffic.items() if percent and name in self.live]
+        if len(shares) < 2:
+            return shares[0][0] if shares else None
+        point = random.random() * sum(percent for _, percent in shares)  # noqa: S311 - a share of traffic, no secret
+        for live, percent in shares:
+            point -= percent
+            if point < 0:
+                return live
+        return shares[-1][0]
+
+    def main(self) -> Live | None:
+        """The deployment that stands for the endpoint: the one with most traffic."""
+        return max(self.live.values(), key=lambda live: self.traffic.get(names.key(live.deployment), 0), default=None)
+
+
+class _Refused(Exception):  # noqa: N818 - a reply, not a failure
+    def __init__(self, status: int, code: str, message: str, headers: Headers | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = json.dumps({"error": {"code": code, "message": message}}).encode()
+        self.headers = headers or []
+
+
+class _Disconnected(Exception):  # noqa: N818 - nobody is there to be told
+    pass
+
+
+@dataclass(slots=True)
+class _Request:
+    """What is known of a request while it is answered."""
+
+    scope: Scope
+    headers: dict[bytes, bytes]
+    started: float
+    clock: float
+    deployment: str = ""
+    received: int = 0
+    telling: bool = True
+
+
+class ScoringApp:
+    """`routing` may be replaced at any time from any thread. `rekey` is asked, when a key is refused, whether the secrets
+    have changed on disk; it returns the keys of now. `report` gets one line for every failure of a model."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        sink: RequestSink | None = None,
+        limits: Limits | None = None,
+        report: Callable[[str, str], None] | None = None,
+        rekey: Callable[[], tuple[bytes, ...]] | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.routing = Routing()
+        self.metrics = metrics.Metrics()
+        self.limits = limits or Limits()
+        self._sink = sink
+        self._report = report
+        self._rekey = rekey
+        self._in_flight = 0
+        self._pending = 0
+        self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="score")
+        self._documents: dict[tuple[str, str, str, tuple[str, ...]], bytes] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = _Request(scope, dict(scope["headers"]), time.time(), time.perf_counter())
+        try:
+            reply = await self._route(request, receive)
+        except _Refused as refusal:
+            reply = refusal.status, refusal.body, JSON, refusal.headers
+        except _Disconnected:
+            return
+        await self._reply(request, send, reply)
+
+    async def _reply(self, request: _Request, send: Send, reply: Reply) -> None:
+        status, body, media, headers = reply
+        given = request.headers
+        answer = [
+            (b"content-type", media),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-ms-request-id", _plain(given.get(b"x-ms-request-id")) or secrets.token_hex(16).encode()),
+            *headers,
+        ]
+        if request.deployment:
+            answer.append((DEPLOYMENT_HEADER, request.deployment.encode()))
+        client = _plain(given.get(b"x-ms-client-request-id"))
+        if client:
+            answer.append((b"x-ms-client-request-id", client))
+        await send({"type": "http.response.start", "status": status, "headers": answer})
+        await send({"type": "http.response.body", "body": body})
+        if request.telling or status >= 400:
+            seconds = time.perf_counter() - request.clock
+            self.metrics.observe(request.deployment, status, seconds)
+            if self._sink is not None:
+                agent = given.get(b"user-agent", b"").decode("latin-1")
+                received = request.received
+                self._sink.record(request.started, request.deployment, status, seconds * 1000, received, len(body), agent)
+
+    async def _route(self, request: _Request, receive: Receive) -> Reply:
+        scope = request.scope
+        self._authenticate(scope)
+        path, method = scope["path"], scope["method"]
+        if path == "/score":
+            if method != "POST":
+                raise _Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
+            return await self._scored(request, receive)
+        if path not in ("/", "/swagger.json", "/metrics"):
+            raise _Refused(404, "not_found", "there is /, /score, /swagger.json and /metrics")
+        if method not in ("GET", "HEAD"):
+            raise _Refused(405, "method_not_allowed", f"{method} is not for {path}", [(b"allow", b"GET, HEAD")])
+        request.telling = False
+        if path == "/":
+            return 200, b"Healthy", TEXT, []
+        if path == "/metrics":
+            return 200, self.metrics.text(self._in_flight), metrics.CONTENT_TYPE, []
+        return 200, self._document(request), JSON, []
+
+    def _authenticate(self, scope: Scope) -> None:
+        token = bearer(scope)
+        if token is not None:
+            if self._knows(token, self.routing.keys):
+                return
+            # A key that was made an instant ago is honoured before the server is told of it.
+            if self._rekey is not None and self._knows(token, self._rekey()):
+                return
+        message = "this key is not (or no longer) valid" if token else "send the endpoint's key as 'Authorization: Bearer KEY'"
+        raise _Refused(401, "unauthorized", message, [(b"www-authenticate", b"Bearer")])
+
+    @staticmethod
+    def _knows(token: bytes, keys: tuple[bytes, ...]) -> bool:
+        # Every key is compared, whichever fits: the time tells nothing.
+        return sum([same_secret(token, key) for key in keys]) > 0
+
+    def _pick(self, request: _Request) -> Live:
+        routing = self.routing
+        revision = request.headers.get(REVISION_HEADER)
+        if revision is not None:
+            candidate = routing.candidates.get(revision.decode("latin-1"))
+            if candidate is None:
+                raise _Refused(404, "not_found", "no such revision is loaded")
+            return candidate
+        wanted = request.headers.get(DEPLOYMENT_HEADER)
+        if wanted is not None:
+            live = routing.live.get(names.key(wanted.decode("latin-1")))
+            if live is None:
+                known = ", ".join(sorted(each.deployment for each in routing.live.values())) or "none"
+                raise _Refused(404, "no_such_deployment", f"this endpoint has no such deployment; it has: {known}")
+            return live
+        chosen = routing.pick()
+        if chosen is None:
+            raise _Refused(
+                404, "no_traffic", "no deployment of this endpoint has traffic; name one in the header azureml-model-deployment"
+            )
+        return chosen
+
+    async def _scored(self, request: _Request, receive: Receive) -> Reply:
+        limits = self.limits
+        live = self._pick(request)
+        request.deployment = live.deployment
+        _check_media(request.headers)
+        if self._in_flight >= limits.in_flight or self._pending > limits.pending_bytes:
+            raise _Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
+        self._in_flight += 1
+        handed = False
+        try:
+            body = await self._body(request, receive)
+            if live.scorer.quick and len(body) <= limits.inline_bytes:
+                return self._answer(live, body)
+            handed = True
+            return await self._in_thread(live, body)
+        finally:
+            if not handed:
+                self._in_flight -= 1
+
+    async def _in_thread(self, live: Live, body: bytes) -> Reply:
+        """Score off the loop. The request counts as in flight until its thread is done, even when nobody waits any more."""
+        size = len(body)
+        self._pending += size
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, live, body)
+
+        def done(_: object) -> None:
+            self._in_flight -= 1
+            self._pending -= size
+
+        work.add_done_callback(done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), self.limits.request_seconds)
+        except TimeoutError:
+            work.cancel()
+            raise _Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
+
+    async def _body(self, request: _Request, receive: Receive) -> bytes:
+        limit = self.limits.body_bytes
+        length = request.headers.get(b"content-length", b"0")
+        too_large = length.isdigit() and int(length[:20]) > limit
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self.limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Disconnected
+                    size += len(message["body"])
+                    too_large = too_large or size > limit
+                    if too_large:
+                        # What is on its way is thrown away, within reason, so that the client lives to read the reply.
+                        parts.clear()
+                    else:
+                        parts.append(message["body"])
+                    if not message.get("more_body") or size > 4 * limit:
+                        break
+        except TimeoutError:
+            close = [(b"connection", b"close")]
+            raise _Refused(408, "too_slow", f"the body did not arrive within {self.limits.body_seconds:g} s", close) from None
+        request.received = size
+        if too_large:
+            message_text = f"the body is larger than {limit} bytes; send the rows in several requests"
+            raise _Refused(413, "too_large", message_text, [(b"connection", b"close")])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _answer(self, live: Live, body: bytes) -> Reply:
+        """Score a body with a model; whatever is in it ends in a reply. Runs on the loop or in a thread."""
+        dialect = None
+        try:
+            call = read_call(orjson.loads(body), live.scorer.schema)
+            dialect = call.dialect
+            results = live.scorer.score(call.rows, call.proba) if call.rows else []
+            reply = orjson.dumps(call.reply(results))
+        except orjson.JSONDecodeError as error:
+            return 400, BadRequest(f"the body is no JSON: {error}", expected="JSON; null for a missing value").body(), JSON, []
+        except BadRequest as error:
+            error.dialect = error.dialect or dialect
+            return 400, error.body(), JSON, []
+        except Exception as error:  # a model may raise anything; the server lives on
+            if self._report is not None:
+                self._report(live.deployment, f"the model failed: {type(error).__name__}: {error}")
+            text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}
+            return 500, json.dumps(text).encode(), JSON, []
+        headers: Headers = []
+        self.metrics.rows[live.deployment] += len(call.rows)
+        if call.converted:
+            self.metrics.converted[live.deployment] += call.converted
+        if call.ignored:
+            self.metrics.ignored[live.deployment] += 1
+            headers.append((b"warning", b'299 opsml "ignored: ' + _quoted(call.ignored) + b'"'))
+        return 200, reply, JSON, headers
+
+    def _document(self, request: _Request) -> bytes:
+        query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        version = query.get("version", ["3"])[-1]
+        if version not in ("2", "3"):
+            raise _Refused(400, "invalid_input", "version is 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
+        routing = self.routing
+        wanted = request.headers.get(DEPLOYMENT_HEADER)
+        live = routing.main() if wanted is None else self._pick(request)
+        if live is None:
+            raise _Refused(404, "no_deployment", "no deployment is ready")
+        host = request.headers[b"host"].decode("latin-1")
+        deployments = tuple(sorted(each.deployment for each in routing.live.values()))
+        place = (version, live.revision, host, deployments)
+        if place not in self._documents:
+            if len(self._documents) > 32:
+                self._documents.clear()
+            service = openapi.Service(
+                endpoint=self.endpoint,
+                deployment=live.deployment,
+                model=live.model,
+                version=live.version,
+                schema=live.scorer.schema,
+                classes=live.scorer.classes,
+                deployments=deployments,
+                url=f"http://{host}",
+                example_results=live.example_results,
+            )
+            make = openapi.swagger2 if version == "2" else openapi.document
+            self._documents[place] = json.dumps(make(service), indent=1).encode()
+        return self._documents[place]
+
+
+def _check_media(headers: Mapping[bytes, bytes]) -> None:
+    """JSON in UTF-8, not compressed. No content type at all passes: no web page can send that."""
+    coding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding != b"identity":
+        raise _Refused(415, "unsupported_media_type", "send the body without a content encoding")
+    given = headers.get(b"content-type")
+    if given is None:
+        return
+    media, _, parameters = given.lower().partition(b";")
+    media = media.strip()
+    if media != JSON and not (media.startswith(b"application/") and media.endswith(b"+json")):
+        raise _Refused(415, "unsupported_media_type", "the content type is application/json")
+    if b"charset" in parameters and b"utf-8" not in parameters and b"utf8" not in parameters:
+        raise _Refused(415, "unsupported_media_type", "the charset is utf-8")
+
+
+def _plain(value: bytes | None) -> bytes | None:
+    """A client's id as it may be sent back: short and printable."""
+    return value if value and len(value) <= 128 and all(32 < byte < 127 for byte in value) else None
+
+
+def _quoted(ignored: tuple[str, ...]) -> bytes:
+    text = json.dumps(", ".join(ignored[:20]))[1:-1].replace("\\", "").replace('"', "'")
+    return text[:500].encode("ascii")

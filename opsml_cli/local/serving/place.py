@@ -1,0 +1,87 @@
+"""An endpoint's folder: what its server leaves there for others to read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from opsml_cli.local.files import temporary_name
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """A live server's word: which process, which port, and the generation of the record that it has taken up.
+
+    Only true while the lock is held; a dead server leaves its last word behind."""
+
+    id: str
+    pid: int
+    started: float | None
+    port: int
+    applied: int
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The process that was started last to be the server; it may not hold the lock yet."""
+
+    pid: int
+    started: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Paths below an endpoint's folder."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "server.lock"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def journal(self) -> Path:
+        """The server's own lines, JSON."""
+        return self.logs / "server.jsonl"
+
+    @property
+    def output(self) -> Path:
+        """What escapes the journal: a crash of the interpreter, lines of native libraries."""
+        return self.logs / "process.log"
+
+    @property
+    def telemetry(self) -> Path:
+        return self.folder / "telemetry"
+
+    def status(self) -> ServerStatus | None:
+        return self._read("server.json", ServerStatus)
+
+    def launch(self) -> Launch | None:
+        return self._read("launch.json", Launch)
+
+    def write_status(self, status: ServerStatus) -> None:
+        self._write("server.json", status)
+
+    def write_launch(self, launch: Launch) -> None:
+        self._write("launch.json", launch)
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        try:
+            return kind(**json.loads((self.folder / name).read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _write(self, name: str, value: ServerStatus | Launch) -> None:
+        """Whole or not at all; no fsync, for it is worth nothing after the process."""
+        temporary = temporary_name(self.folder)
+        temporary.write_text(json.dumps(asdict(value)), "utf-8")
+        temporary.replace(self.folder / name)
