@@ -94,7 +94,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, _settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings' own signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 
@@ -140,7 +145,7 @@ class Loaded:
 
 def load(environment: Mapping[str, str], *, workspace: str | None = None, cwd: Path | None = None) -> Loaded:
     """Read every source. `workspace` is the flag's value. ConfigError naming file and line, or variable."""
-    here = (cwd or Path.cwd()).absolute()
+    here = (cwd or _current_folder()).absolute()
     project = nearest(here, PROJECT_FILE)
     folder = project.parent if project is not None else here
     layers = list(_layers(environment, workspace, here, project, folder))
@@ -163,6 +168,13 @@ def load(environment: Mapping[str, str], *, workspace: str | None = None, cwd: P
             origins[".".join(path)] = layer.origin_of(path)
             bases[".".join(path)] = here if layer.file is None else layer.file.parent
     return Loaded(settings, origins, folder, project, bases)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the current folder does not exist any more", fix="change to one that does") from None
 
 
 def nearest(start: Path, name: str) -> Path | None:
@@ -271,8 +283,10 @@ def _toml(file: Path) -> dict[str, Any]:
             return tomllib.load(handle)
     except tomllib.TOMLDecodeError as error:
         told = str(error)
-        line = told.rpartition("(at line ")[2].partition(",")[0] if "(at line " in told else ""
-        place = f"{file}, line {line}" if line.isdigit() else str(file)
+        line = told.rpartition("(at line ")[2].partition(",")[0]
+        if not line.isdigit():  # "at end of document"
+            line = str(len(file.read_bytes().splitlines()))
+        place = f"{file}, line {line}"
         raise ConfigError(f"{place}: no valid TOML: {told.partition(' (at ')[0]}", fix=f"correct {file}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text (byte {error.start})", fix="save it as UTF-8") from error

@@ -38,7 +38,9 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     """An environment with a home of its own, and nothing of CI, colours or settings in it."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "SYSTEMROOT") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "SYSTEMROOT") if name in os.environ
+    }
     return kept | {"HOME": str(home), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}
 
 

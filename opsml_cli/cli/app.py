@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -26,6 +27,10 @@ class _Terminated(BaseException):
 
 def run(argv: list[str]) -> int:
     """The exit code of `opsml argv…`. Nothing is raised."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Whatever the locale: a character that it lacks is written as an escape, and ends nothing.
+            stream.reconfigure(errors="backslashreplace")
     run_ = _Run(argv, os.environ)
     with _terminate_by_exception():
         try:
@@ -60,12 +65,19 @@ class _Run:
         session = Session(invocation.options, output, self.environment)
         if invocation.command.announced:
             session.announce()
+        error: OpsmlError | None = None
         try:
             result = invocation.call(session)
-            error: OpsmlError | None = None
             if isinstance(result, Verdict):
-                result, error = result.result, result.error
+                error = result.error
+                result = result.result
             output.result(result)
+        except KeyboardInterrupt as interrupt:
+            if not invocation.command.waiting:
+                raise
+            from opsml_cli.domain.errors import CancelledError
+
+            raise CancelledError("interrupted; work that was started continues", fix="see `opsml jobs list`") from interrupt
         finally:
             if output.before_writing is not None:
                 output.before_writing()

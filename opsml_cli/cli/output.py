@@ -49,9 +49,6 @@ class Output:
         self.query: Callable[[Any], Any] | None = None
         # Progress that draws on the terminal puts itself away before anything else is written there.
         self.before_writing: Callable[[], None] | None = None
-        for stream in (stdout, stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
 
     def prepare(self) -> None:
         """Refuse wrong output options, before any work. UsageError."""
@@ -287,11 +284,7 @@ class Output:
         self._write(self.stderr, (self._styled(style, line, self.stderr) if style else line) + "\n")
 
     def _data(self, written: str, *, colours: bool = False) -> None:
-        safe = (
-            text.escape_but_colour(written)
-            if colours
-            else text.escape_lines(written.replace("\t", "\0")).replace("\\x00", "\t")
-        )
+        safe = text.escape_but_colour(written) if colours else text.escape_lines(written)
         self._write(self.stdout, text.defuse(safe) if self.ci else safe)
 
     def _put_aside(self) -> None:

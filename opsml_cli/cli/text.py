@@ -6,7 +6,7 @@ import re
 
 # C0, DEL, C1, line separators, and the characters that turn the direction of writing.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
-_CONTROL_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+_CONTROL_BUT_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # GitHub and Azure Pipelines read `##[` and `##vso[` anywhere in a line, `::` only at its beginning.
@@ -26,7 +26,7 @@ def escape_line(text: str) -> str:
 
 
 def escape_lines(text: str) -> str:
-    """As `escape_line`, but line breaks stay."""
+    """As `escape_line`, but line breaks and tabs stay."""
     return _CONTROL_BUT_LINES.sub(_visible, text)
 
 
