@@ -1,6 +1,6 @@
 """An endpoint's logs as one stream in the order of time: what the server wrote, and the requests that were recorded.
 
-Sources, all below the endpoint's folder: `logs/*.jsonl` (the server's own lines), `logs/*.out` (whatever else its
+Sources, all below the endpoint's folder: `logs/*.jsonl` (the server's own lines), `logs/*.log` (whatever else its
 processes printed) and `telemetry/*.jsonl` (requests). They may grow, be cut, renamed or removed while they are read.
 """
 
@@ -59,7 +59,7 @@ def follow(folder: Path, query: LogQuery, keep: LineFilter, clock: Clock) -> Ite
         while True:
             for path in _paths(folder, query):
                 # What a rotation renames was read under its first name.
-                if path not in followers and path.suffix in (".jsonl", ".out"):
+                if path not in followers and path.suffix in (".jsonl", ".log"):
                     followers[path] = _Follower(path, 0)
             for path, follower in list(followers.items()):
                 for moment, line in follower.lines():
@@ -107,7 +107,7 @@ def _last(folder: Path, query: LogQuery, keep: LineFilter, since: float | None) 
 def _paths(folder: Path, query: LogQuery) -> list[Path]:
     found: list[Path] = []
     if query.kind != "request":
-        for pattern in ("*.jsonl*", "*.out*"):
+        for pattern in ("*.jsonl*", "*.log*"):
             found += sorted((folder / SERVER_FOLDER).glob(pattern))
     if query.kind != "container":
         found += sorted((folder / REQUEST_FOLDER).glob("*.jsonl"))

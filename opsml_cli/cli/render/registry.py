@@ -22,6 +22,14 @@ MODULES: dict[str, str] = {
     "DataAsset": "data",
     "DataProfile": "data",
     "Registered": "data",
+    # insights, logs, swagger
+    "RequestStats": "insights",
+    "LogLine": "insights",
+    "InsightsSwitched": "insights",
+    "SwaggerDocument": "swagger",
+    "SwaggerCheck": "swagger",
+    "SavedDocument": "swagger",
+    "SwaggerUi": "swagger",
 }
 
 

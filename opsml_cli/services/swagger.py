@@ -1,0 +1,304 @@
+"""`swagger --check`: whether an endpoint answers as its OpenAPI document says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from opsml_cli.domain.endpoint import SwaggerFinding
+from opsml_cli.domain.errors import ContractError, NotFinishedError, OpsmlError, UnsupportedError
+from opsml_cli.domain.workspace import Workspace
+
+if TYPE_CHECKING:
+    import httpx
+
+JSON = "application/json"
+TIMEOUT_SECONDS = 60.0
+_MOST = 100  # findings; more say nothing new
+
+
+@dataclass(frozen=True, slots=True)
+class SwaggerDocument:
+    """The OpenAPI document as the endpoint gives it."""
+
+    endpoint: str
+    document: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDocument:
+    endpoint: str
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwaggerUi:
+    """Where the page is served."""
+
+    endpoint: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwaggerCheck:
+    """`requests` were sent; `findings` say where document and replies differ."""
+
+    ok: bool
+    findings: tuple[SwaggerFinding, ...]
+    requests: int
+
+
+def check(workspace: Workspace, name: str) -> SwaggerCheck:
+    """Ask the endpoint everything that its document promises, and what it must refuse.
+
+    UnsupportedError for a document that is no OpenAPI 3; ConflictError and such when the endpoint does not answer."""
+    document = workspace.online_endpoints.swagger(name)
+    if not str(document.get("openapi", "")).startswith("3."):
+        raise UnsupportedError(
+            f"the document of {name!r} is no OpenAPI 3", cause="only OpenAPI 3 says enough to be compared with replies"
+        )
+    endpoint = workspace.online_endpoints.get(name)
+    if endpoint.scoring_uri is None:
+        raise ContractError(f"endpoint {name!r} has no address", fix=f"opsml endpoints show {name}")
+    parts = urlsplit(endpoint.scoring_uri)
+    import httpx
+
+    with httpx.Client(
+        base_url=f"{parts.scheme}://{parts.netloc}", timeout=TIMEOUT_SECONDS, trust_env=parts.hostname not in _LOOPBACK
+    ) as client:
+        comparison = Comparison(document, client, workspace.online_endpoints.keys(name).primary)
+        try:
+            findings = tuple(finding for finding, _ in zip(comparison.findings(), range(_MOST), strict=False))
+        except httpx.TimeoutException as error:
+            raise NotFinishedError(f"endpoint {name!r} did not answer within {TIMEOUT_SECONDS:g} s") from error
+        except httpx.HTTPError as error:
+            raise OpsmlError(
+                f"endpoint {name!r} broke off: {type(error).__name__}", fix=f"opsml logs {name} --tail 20"
+            ) from error
+    return SwaggerCheck(not findings, findings, comparison.requests)
+
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Comparison:
+    """A document against the server that `client` reaches with `key`."""
+
+    def __init__(self, document: Mapping[str, Any], client: httpx.Client, key: str) -> None:
+        self.requests = 0
+        self._document = document
+        self._client = client
+        self._key = key
+
+    def findings(self) -> Iterator[SwaggerFinding]:
+        broken = list(self._broken_document())
+        yield from broken
+        if broken:
+            return
+        yield from self._address()
+        for path, methods in self._document["paths"].items():
+            for method, operation in methods.items():
+                if method in ("get", "post"):
+                    yield from self._operation(path, method, operation)
+
+    def _broken_document(self) -> Iterator[SwaggerFinding]:
+        """What makes the document unusable: a part that is missing, a reference to nothing, a schema that is none."""
+        import jsonschema
+
+        if not isinstance(self._document.get("paths"), dict) or not self._document["paths"]:
+            yield SwaggerFinding("document", "it describes no path")
+            return
+        for where, reference in _references(self._document, "#"):
+            try:
+                self._resolve(reference)
+            except (KeyError, IndexError, ValueError, TypeError):
+                yield SwaggerFinding("document", f"{where}: {reference} names nothing")
+        for name, schema in self._document.get("components", {}).get("schemas", {}).items():
+            try:
+                jsonschema.Draft202012Validator.check_schema(schema)
+            except jsonschema.SchemaError as error:
+                yield SwaggerFinding("document", f"schema {name!r} is none: {error.message}")
+
+    def _address(self) -> Iterator[SwaggerFinding]:
+        for server in self._document.get("servers", []):
+            if urlsplit(str(server.get("url"))).netloc not in ("", self._client.base_url.netloc.decode()):
+                yield SwaggerFinding(
+                    "servers", f"{server.get('url')} is not where the endpoint answers: {self._client.base_url}"
+                )
+
+    def _operation(self, path: str, method: str, operation: Mapping[str, Any]) -> Iterator[SwaggerFinding]:
+        what = f"{method.upper()} {path}"
+        secured = bool(operation.get("security", self._document.get("security")))
+        body = operation.get("requestBody")
+        if body is None:
+            reply = self._send(method, path)
+            yield from self._expect(what, operation, reply, 200)
+        else:
+            content = body.get("content", {}).get(JSON)
+            if content is None:
+                yield SwaggerFinding(what, f"its request has no {JSON} content")
+                return
+            yield from self._examples(what, path, method, operation, content)
+            yield from self._refusals(what, path, method, operation, content)
+        if secured:
+            sent = {"content": b"{}", "headers": {"content-type": JSON}} if body is not None else {}
+            for label, key in (("without a key", None), ("with a wrong key", "wrong-key")):
+                reply = self._send(method, path, key=key, **sent)
+                yield from self._expect(f"{what} {label}", operation, reply, 401)
+
+    def _examples(
+        self, what: str, path: str, method: str, operation: Mapping[str, Any], content: Mapping[str, Any]
+    ) -> Iterator[SwaggerFinding]:
+        """The requests that the document gives as examples fit its schema, and are answered as it says."""
+        examples = _examples(content)
+        if not examples:
+            yield SwaggerFinding(what, "its request has no example")
+        for name, value in examples.items():
+            label = f"{what} example {name!r}"
+            for problem in self._violations(value, content.get("schema", {})):
+                yield SwaggerFinding(label, f"does not fit the request schema: {problem}")
+            reply = self._score(method, path, value)
+            yield from self._expect(label, operation, reply, 200)
+            expected = _examples(operation.get("responses", {}).get("200", {}).get("content", {}).get(JSON, {})).get(name)
+            if expected is not None and reply.status_code == 200 and _parsed(reply) != expected:
+                yield SwaggerFinding(label, "the reply is not the one that the document shows")
+
+    def _refusals(
+        self, what: str, path: str, method: str, operation: Mapping[str, Any], content: Mapping[str, Any]
+    ) -> Iterator[SwaggerFinding]:
+        """What is no valid request is refused with 400 (415), in the documented shape, naming the column."""
+        for label, raw, media, status in (
+            ("with an empty object", b"{}", JSON, 400),
+            ("with broken JSON", b'{"input_data": ', JSON, 400),
+            ("with plain text", b"hello", "text/plain", 415),
+        ):
+            reply = self._send(method, path, content=raw, headers={"content-type": media})
+            yield from self._expect(f"{what} {label}", operation, reply, status)
+        for name, value in _examples(content).items():
+            for column, label, bad in _broken_rows(value):
+                reply = self._score(method, path, bad)
+                where = f"{what} example {name!r} {label}"
+                yield from self._expect(where, operation, reply, 400)
+                if reply.status_code == 400 and column not in reply.text:
+                    yield SwaggerFinding(where, f"the refusal does not name column {column!r}")
+
+    def _expect(self, what: str, operation: Mapping[str, Any], reply: httpx.Response, status: int) -> Iterator[SwaggerFinding]:
+        if reply.status_code != status:
+            yield SwaggerFinding(what, f"expected {status}, got {reply.status_code}: {reply.text[:200]}")
+        documented = operation.get("responses", {}).get(str(reply.status_code))
+        if documented is None:
+            yield SwaggerFinding(what, f"status {reply.status_code} is not documented")
+            return
+        if "$ref" in documented:
+            documented = self._resolve(documented["$ref"])
+        media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        contents = documented.get("content")
+        if not contents:
+            return
+        if media not in contents:
+            yield SwaggerFinding(
+                what, f"status {reply.status_code} came as {media or 'nothing'}, documented: {', '.join(contents)}"
+            )
+            return
+        schema = contents[media].get("schema")
+        if schema is None:
+            return
+        try:
+            value = _parsed(reply) if media == JSON else reply.text
+        except ValueError:
+            yield SwaggerFinding(what, f"status {reply.status_code} is no JSON: {reply.text[:200]}")
+            return
+        for problem in self._violations(value, schema):
+            yield SwaggerFinding(what, f"status {reply.status_code} does not fit its schema: {problem}")
+
+    def _score(self, method: str, path: str, value: object) -> httpx.Response:
+        headers = {"content-type": JSON}
+        deployment = self._document.get("info", {}).get("x-opsml", {}).get("deployment")
+        if deployment:
+            headers["azureml-model-deployment"] = deployment  # the one whose columns the document describes
+        return self._send(method, path, content=json.dumps(value).encode(), headers=headers)
+
+    def _send(self, method: str, path: str, *, key: str | None = "", **options: Any) -> httpx.Response:
+        """`key` empty: the right one; None: none."""
+        self.requests += 1
+        headers = dict(options.pop("headers", {}))
+        if key is not None:
+            headers["authorization"] = f"Bearer {key or self._key}"
+        return self._client.request(method, path, headers=headers, **options)
+
+    def _violations(self, value: object, schema: Mapping[str, Any]) -> list[str]:
+        import jsonschema
+
+        whole = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **schema,
+            "components": self._document.get("components", {}),
+        }
+        errors = jsonschema.Draft202012Validator(whole).iter_errors(value)
+        return [f"{error.json_path}: {error.message[:200]}" for error, _ in zip(errors, range(3), strict=False)]
+
+    def _resolve(self, reference: str) -> Any:
+        if not reference.startswith("#/"):
+            raise ValueError(reference)
+        found: Any = self._document
+        for part in reference[2:].split("/"):
+            found = found[part.replace("~1", "/").replace("~0", "~")]
+        return found
+
+
+def _parsed(reply: httpx.Response) -> object:
+    return json.loads(reply.content)
+
+
+def _references(value: object, where: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if name == "$ref" and isinstance(item, str):
+                yield where, item
+            # An example is data: what looks like a reference in it is none.
+            elif name not in ("example", "examples", "enum", "const"):
+                yield from _references(item, f"{where}/{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _references(item, f"{where}/{index}")
+
+
+def _examples(content: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: example.get("value") for name, example in content.get("examples", {}).items()}
+    if "example" in content:
+        found.setdefault("example", content["example"])
+    return found
+
+
+def _broken_rows(value: object) -> Iterator[tuple[str, str, object]]:
+    """(column, what is wrong, request): a row-by-name request with a column missing, and with a value of no sane type."""
+    rows = _rows(value)
+    if not rows or not isinstance(rows[0], dict) or not rows[0]:
+        return
+    for label, change in (
+        ("with a nested value", lambda row, name: row | {name: {"nested": [1]}}),
+        ("without a column", _without),
+    ):
+        column = next(iter(rows[0]))
+        copy = json.loads(json.dumps(value))
+        _rows(copy)[0] = change(rows[0], column)
+        yield column, f"{label} ({column})", copy
+
+
+def _without(row: dict[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def _rows(value: object) -> list[Any]:
+    """The list of rows in a request of any dialect, the very list; empty when there is none."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        for name in ("Inputs", "input_data", "data"):
+            if name in value:
+                return _rows(value[name])
+    return []
