@@ -151,7 +151,8 @@ class AutoMLOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of any kind. Times are ISO 8601 UTC; `error` is the reason when `status` is Failed."""
+    """A job of any kind. Times are ISO 8601 UTC; `error` is the reason when `status` is Failed. `attempts` above 1: its
+    process died, and the job went on from its finished trials."""
 
     name: str
     kind: JobKind
@@ -168,3 +169,4 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, object] = field(default_factory=dict)
     automl: AutoMLOutcome | None = None
+    attempts: int = 1

@@ -1,0 +1,284 @@
+"""Jobs of a local workspace: begun, read, canceled; each trains in a process of its own (`local/runner.py`)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain import names
+from opsml_cli.domain.errors import ConflictError, ContractError, NotFoundError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, BestTrial, Job, JobKind, JobState, Trial
+from opsml_cli.local import files, job_process
+from opsml_cli.local import job_records as records
+from opsml_cli.local.clock import now
+from opsml_cli.local.job_records import Record
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from opsml_cli.local.automl_request import Request
+    from opsml_cli.local.data import LocalData
+
+RUNNER = "opsml_cli.local.runner"
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_LOG_CHUNK = 1 << 20
+
+
+class LocalJobs:
+    """The jobs of one local workspace.
+
+    Running the same command again never duplicates work. `begin_automl` compares what was asked (the spec without its
+    labels, and the content of its tables) with the jobs there are: when the newest job of the same specification is
+    still unfinished, that job is returned; when its process died, that job goes on from its finished trials, under the
+    same name. A job that completed, failed by itself or was canceled is left alone, and a new one begins."""
+
+    def __init__(self, layout: Layout, store: Store, workspace: str, data: LocalData) -> None:
+        self._layout = layout
+        self._store = store
+        self._workspace = workspace
+        self._data = data
+
+    def begin_automl(self, spec: AutoMLSpec, dry_run: bool = False, *, parent: str | None = None) -> Job:
+        """As the port says. `attempts` of the result above 1: an earlier job goes on; `started_at` set: it runs already.
+        `parent` is the run that this job is a step of; steps are compared only with steps of the same run."""
+        from opsml_cli.local import automl_document, automl_request
+
+        request = automl_request.resolve(spec, self._data, dry_run=dry_run)
+        identity = automl_document.fingerprint(request.spec, {**request.contents, "parent": parent or ""})
+        if dry_run:
+            return self._new(request, identity, parent, spec.name or _new_name()).job
+        if spec.name is not None:
+            names.asset_name(spec.name, "job name")
+        while True:
+            earlier = self._same_work(identity, spec.name)
+            if earlier is not None and not earlier.job.status.finished:
+                return earlier.job
+            # None when another process was quicker with the same work: look again.
+            name = self._go_on(earlier) if earlier is not None else self._insert(request, identity, parent, spec.name)
+            if name is not None:
+                break
+        job_process.launch(self._layout, self._store, name, RUNNER, [str(self._layout.root), name])
+        return self.get(name)
+
+    def get(self, name: str) -> Job:
+        with self._store.read() as connection:
+            record = records.load(connection, name)
+            if record is None:
+                raise self._unknown(connection, name)
+        record = job_process.settle(self._layout, self._store, record)
+        if record.job.kind is not JobKind.AUTOML or record.job.status is JobState.COMPLETED:
+            return record.job
+        with self._store.read() as connection:
+            trials = records.trials(connection, name)
+        return replace(record.job, automl=so_far(record.job, trials))
+
+    def list(
+        self,
+        *,
+        kind: JobKind | None = None,
+        status: JobState | None = None,
+        experiment: str | None = None,
+        parent: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Job]:
+        unfinished = [state for state in JobState if not state.finished]
+        with self._store.read() as connection:
+            running = records.select(connection, statuses=unfinished, parent=parent)
+        for record in running:
+            job_process.settle(self._layout, self._store, record)
+        with self._store.read() as connection:
+            found = records.select(
+                connection,
+                kind=kind,
+                statuses=[] if status is None else [status],
+                experiment=experiment,
+                parent=parent,
+                limit=limit,
+            )
+        return [record.job for record in found]
+
+    def cancel(self, name: str) -> Job:
+        with self._store.write() as connection:
+            record = records.load(connection, name)
+            if record is None:
+                raise self._unknown(connection, name)
+            if not record.job.status.finished:
+                record = record.with_job(status=JobState.CANCEL_REQUESTED)
+                records.save(connection, record)
+        if not record.job.status.finished:
+            job_process.terminate(record)
+        return self.get(name)
+
+    def logs(self, name: str, position: int = 0) -> tuple[str, int]:
+        with self._store.read() as connection:
+            if records.load(connection, name) is None:
+                raise self._unknown(connection, name)
+        try:
+            with job_process.log_path(self._layout, name).open("rb") as file:
+                file.seek(position)
+                content = file.read(_LOG_CHUNK)
+        except FileNotFoundError:
+            return "", position
+        whole = _whole_characters(content)
+        return whole.decode("utf-8", "replace"), position + len(whole)
+
+    def download(self, name: str, destination: str, output: str | None = None) -> Sequence[str]:
+        """Copy below `destination`/JOB, each file proven to be what it was; all of them or none."""
+        job = self.get(name)
+        folder = self._layout.job(name)
+        sources = [folder / "outputs", folder / "logs"]
+        if output is not None:
+            there = sorted(entry.name for entry in (folder / "outputs").glob("*"))
+            if output not in there:
+                raise NotFoundError(
+                    f"job {job.name} has no output {output!r}",
+                    cause=did_you_mean(output, there) or ("it has no outputs yet" if not there else None),
+                )
+            sources = [folder / "outputs" / output]
+        final = Path(destination).expanduser().absolute() / job.name
+        if final.exists():
+            raise ConflictError(f"{final} exists already", fix="give another folder with --to, or remove it")
+        with files.new_folder(final) as temporary:
+            for source in sources:
+                if source.is_dir():
+                    _copy_tree(source, temporary / source.relative_to(folder))
+                elif source.is_file():
+                    _copy_proven(source, temporary / source.relative_to(folder))
+        return sorted(str(path) for path in final.rglob("*") if path.is_file())
+
+    def _same_work(self, identity: str, name: str | None) -> Record | None:
+        """The job that this request continues or joins; None when there is none. ConflictError when `name` is taken by
+        other work."""
+        with self._store.read() as connection:
+            found = records.load(connection, name) if name is not None else records.with_fingerprint(connection, identity)
+        if found is None:
+            return None
+        found = job_process.settle(self._layout, self._store, found)
+        mine = found.fingerprint == identity and (found.died or not found.job.status.finished)
+        if name is not None and not mine:
+            raise ConflictError(f"job {found.job.name} exists ({found.job.status})", fix="choose another name, or leave it out")
+        return found if mine else None
+
+    def _go_on(self, record: Record) -> str | None:
+        """Take a job whose process died back to NotStarted; None when somebody else did so first."""
+        with self._store.write() as connection:
+            current = records.load(connection, record.job.name)
+            if current is None or not current.died or current.attempt != record.attempt:
+                return None
+            attempt = current.attempt + 1
+            again = replace(
+                current, launcher=job_process.this_process(), process=None, attempt=attempt, died=False
+            ).with_job(
+                status=JobState.NOT_STARTED, error=None, started_at=None, ended_at=None, duration_seconds=None, attempts=attempt
+            )  # fmt: skip
+            records.save(connection, again)
+        return record.job.name
+
+    def _insert(self, request: Request, identity: str, parent: str | None, name: str | None) -> str | None:
+        """Record a new job; None when its name, or the same work, was begun by another process just now."""
+        record = self._new(request, identity, parent, name or _new_name())
+        with self._store.write() as connection:
+            twin = records.with_fingerprint(connection, identity)
+            if name is None and twin is not None and (twin.died or not twin.job.status.finished):
+                return None
+            return record.job.name if records.insert(connection, record) else None
+
+    def _new(self, request: Request, identity: str, parent: str | None, name: str) -> Record:
+        from opsml_cli.local import automl_document
+
+        spec = request.spec
+        return Record(
+            job=Job(
+                name=name,
+                kind=JobKind.AUTOML,
+                status=JobState.NOT_STARTED,
+                experiment=spec.experiment,
+                workspace=self._workspace,
+                created_at=now(),
+                parent=parent,
+                tags=dict(spec.tags),
+                spec=automl_document.to_document(spec),
+                automl=AutoMLOutcome(task=spec.task, metric=spec.metric),
+            ),
+            launcher=job_process.this_process(),
+            fingerprint=identity,
+        )
+
+    @staticmethod
+    def _unknown(connection: sqlite3.Connection, name: str) -> NotFoundError:
+        known = [record.job.name for record in records.select(connection, limit=200)]
+        return NotFoundError(f"no job {name!r}", cause=did_you_mean(name, known), fix="opsml jobs list shows what there is")
+
+
+def so_far(job: Job, trials: Sequence[Trial]) -> AutoMLOutcome:
+    """What an unfinished training has found: its durable trials, ranked."""
+    from opsml_cli.domain.metric_names import higher_is_better
+
+    outcome = job.automl or AutoMLOutcome()
+    metric = outcome.metric
+    if metric is None or not trials:
+        return outcome
+    sign = -1.0 if higher_is_better(metric) else 1.0
+    worst = float("inf")
+    ordered = sorted(trials, key=lambda trial: sign * trial.metrics[metric] if metric in trial.metrics else worst)
+    first = ordered[0]
+    return replace(
+        outcome,
+        best=BestTrial(first.trial, first.algorithm, first.metrics) if metric in first.metrics else None,
+        leaderboard=tuple(replace(trial, rank=rank) for rank, trial in enumerate(ordered, 1)),
+    )
+
+
+def _new_name() -> str:
+    """Readable, sorted by time, and alone: `automl-20261124-0012-x7k2`."""
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M")
+    return f"automl-{moment}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
+
+
+def _whole_characters(content: bytes) -> bytes:
+    """`content` without a UTF-8 sequence that its end cuts in two."""
+    for back in range(1, min(4, len(content)) + 1):
+        byte = content[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return content[:-back] if needed > back else content
+    return content
+
+
+def _copy_tree(source: Path, destination: Path) -> None:
+    for root, folders, found in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith(files.TEMPORARY)]
+        for name in found:
+            path = Path(root, name)
+            if path.is_file() and not path.is_symlink():
+                _copy_proven(path, destination / path.relative_to(source))
+
+
+def _copy_proven(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    # A running job appends to its log: what is compared is the length that was there at first.
+    length = source.stat().st_size
+    with source.open("rb") as taken, destination.open("xb") as given:
+        shutil.copyfileobj(taken, given)
+    if _digest(source, length) != _digest(destination, length):
+        raise ContractError(f"{destination.name} was not copied as it is", fix="check the disk and run the command again")
+
+
+def _digest(path: Path, length: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while length > 0 and (block := file.read(min(length, 1 << 20))):
+            digest.update(block)
+            length -= len(block)
+    return digest.hexdigest()

@@ -1,0 +1,319 @@
+"""The model registry: immutable folders in MLflow format, their hashes, and who may run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from opsml_cli.domain import names
+from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
+from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.model import Model, ModelColumn, RegisteredModel, RegisterModel, Signature
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.local import files, model_folder
+from opsml_cli.local.clock import now
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.model_folder import FolderHash
+from opsml_cli.local.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A copy of a model folder that is durable and waits for its version."""
+
+    folder: Path
+    hash: FolderHash
+    signature: Signature | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model beside its files."""
+
+    own: bool
+    trusted: bool
+    algorithm: str | None = None
+    task: str | None = None
+    metrics: Mapping[str, float] | None = None
+    threshold: float | None = None
+    job: str | None = None
+    data: AssetRef | None = None
+    description: str | None = None
+    tags: Mapping[str, str] | None = None
+
+
+class LocalModels:
+    """The models of one local workspace."""
+
+    def __init__(self, layout: Layout, store: Store) -> None:
+        self._layout = layout
+        self._store = store
+
+    def get(self, ref: AssetRef) -> Model:
+        with self._store.read() as connection:
+            model = self._find(connection, ref)
+            if model is None:
+                raise self._unknown(connection, ref)
+        return model
+
+    def list(self, name: str | None = None) -> Sequence[Model]:
+        latest = "sequence=(SELECT MAX(sequence) FROM model_versions AS other WHERE other.name_key=model_versions.name_key)"
+        where, values = ("name_key=?", (names.key(name),)) if name is not None else (latest, ())
+        with self._store.read() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM model_versions WHERE {where} ORDER BY created_at DESC, sequence DESC", values
+            ).fetchall()
+            if name is not None and not rows:
+                raise self._unknown(connection, AssetRef(name))
+        return [self._model(row) for row in rows]
+
+    def register(self, spec: RegisterModel) -> RegisteredModel:
+        name = names.asset_name(spec.name, "model name")
+        if spec.version is not None:
+            names.version(spec.version)
+        source = Path(spec.path).expanduser().absolute()
+        manifest = model_folder.read_manifest(source)
+        found = model_folder.folder_hash(source)
+        with self._store.read() as connection:
+            origin = self._own_origin(connection, found.sha256)
+            known = self._find(connection, AssetRef(name, spec.version))
+        if known is not None and known.sha256 == found.sha256 and (known.own or known.trusted):
+            return RegisteredModel(known, unchanged=True)
+        if known is not None and spec.version is not None:
+            raise ConflictError(
+                f"model {known.name}:{known.version} exists with other content", fix="leave the version out, or give a new one"
+            )
+        if origin is None and not spec.trust:
+            raise NotAllowedError(
+                f"{spec.path} was not trained by opsml in this workspace, and a model is code: scoring it runs what it holds",
+                cause=f"flavors {', '.join(manifest.flavors)}" + (f", loader {manifest.loader}" if manifest.loader else ""),
+                fix=f"if you trust where it comes from: opsml models register {name} {spec.path} --trust",
+            )
+        facts = ModelFacts(
+            own=origin is not None,
+            trusted=spec.trust,
+            algorithm=origin.algorithm if origin else _algorithm(manifest.flavors, manifest.loader),
+            task=origin.task if origin else None,
+            metrics=origin.metrics if origin else None,
+            threshold=origin.threshold if origin else None,
+            job=origin.job if origin else None,
+            data=origin.data if origin else None,
+            description=spec.description,
+            tags=spec.tags,
+        )
+        if spec.dry_run:
+            with self._store.read() as connection:
+                version = spec.version or str(_next_sequence(connection, name))
+            planned = Staged(self._layout.model(name, version), found, manifest.signature)
+            return RegisteredModel(self._value(name, version, now(), planned, facts), unchanged=False)
+        with self.stage(source, name) as staged, self._store.write() as connection:
+            return RegisteredModel(self.adopt(connection, staged, name, facts, spec.version), unchanged=False)
+
+    def download(self, ref: AssetRef, destination: str) -> Sequence[str]:
+        """Copy the model to `destination`/NAME-VERSION, proven by its hash; a copy that is there already is kept."""
+        model = self.get(ref)
+        final = Path(destination).expanduser().absolute() / f"{model.name}-{model.version}"
+        if final.exists():
+            if final.is_dir() and model_folder.folder_hash(final).sha256 == model.sha256:
+                return [str(path) for path in model_folder.files_of(final)]
+            raise ConflictError(f"{final} exists with other content", fix="give another folder with --to, or remove it")
+        with files.new_folder(final) as folder:
+            model_folder.copy_files(Path(model.path), folder)
+            self._prove(model, folder)
+        return [str(path) for path in model_folder.files_of(final)]
+
+    def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:
+        from opsml_cli.domain.contract import BadRequest
+        from opsml_cli.local.serving import scorers
+
+        model = self.verified(ref)
+        quiet_mlflow()
+        scorer = scorers.load(Path(model.path), own=model.own)
+        rows: list[dict[str, Any]] = [dict(row) for row in request.rows]
+        started = time.perf_counter()
+        try:
+            scorer.schema.check(rows)
+            probabilities = scorer.score(rows, True) if request.proba else []
+            predictions = scorer.score(rows, False)
+        except BadRequest as error:
+            place = None if error.row is None else f"row {error.row}: expected {error.expected}, found {error.value!r}"
+            raise InvalidInputError(
+                error.message, cause=place, fix=f"opsml models show {model.name} names the columns"
+            ) from error
+        return ScoreResult(
+            predictions=predictions,
+            rows=len(rows),
+            deployment=None,
+            latency_ms=round((time.perf_counter() - started) * 1000, 3),
+            classes=scorer.classes if request.proba else (),
+            probabilities=probabilities,
+        )
+
+    def verified(self, ref: AssetRef) -> Model:
+        """The model, when its files are what was registered and somebody answers for them. To be called before every
+        load. NotAllowedError for a foreign model without trust; ContractError when a file was changed."""
+        model = self.get(ref)
+        if not (model.own or model.trusted):
+            raise NotAllowedError(
+                f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
+                fix=f"opsml models register {model.name} {model.path} --trust",
+            )
+        folder = Path(model.path)
+        if not folder.is_dir():
+            raise NotFoundError(f"the files of model {model.name}:{model.version} are gone: {folder}")
+        model_folder.drop_caches(folder)
+        self._prove(model, folder)
+        return model
+
+    @contextmanager
+    def stage(self, source: Path, name: str) -> Iterator[Staged]:
+        """A durable copy of `source` beside the versions of `name`; removed at the end unless `adopt` took it."""
+        parent = self._layout.model(name, "1").parent
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.sweep(parent)
+        temporary = files.temporary_name(parent)
+        temporary.mkdir(mode=0o700)
+        try:
+            with files.disk_errors(f"model {name}"):
+                model_folder.copy_files(source, temporary)
+                files.sync_tree(temporary)
+            manifest = model_folder.read_manifest(temporary)
+            yield Staged(temporary, model_folder.folder_hash(temporary), manifest.signature)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def adopt(
+        self, connection: sqlite3.Connection, staged: Staged, name: str, facts: ModelFacts, version: str | None = None
+    ) -> Model:
+        """Make the staged folder the next version (or `version`), inside the caller's transaction: the model is there
+        when that commits, and not before."""
+        sequence = _next_sequence(connection, name)
+        version = version or _free_version(connection, name, sequence)
+        if self._find(connection, AssetRef(name, version)) is not None:
+            raise ConflictError(f"model {name}:{version} exists", fix="leave the version out, or give a new one")
+        final = self._layout.model(name, version)
+        # No row names this folder: it is what a killed process left behind.
+        shutil.rmtree(final, ignore_errors=True)
+        staged.folder.rename(final)
+        files.sync_folder(final.parent)
+        # A name keeps the spelling of its first version.
+        first = connection.execute(
+            "SELECT document FROM model_versions WHERE name_key=? ORDER BY sequence LIMIT 1", (names.key(name),)
+        ).fetchone()
+        model = self._value(json.loads(first["document"])["name"] if first else name, version, now(), staged, facts)
+        connection.execute(
+            "INSERT INTO model_versions(name_key, version, sequence, sha256, created_at, document) VALUES(?,?,?,?,?,?)",
+            (names.key(name), names.key(version), sequence, model.sha256, model.created_at, _document(model)),
+        )
+        return model
+
+    def _value(self, name: str, version: str, created_at: str, staged: Staged, facts: ModelFacts) -> Model:
+        return Model(
+            name=name,
+            version=version,
+            path=str(self._layout.model(name, version)),
+            sha256=staged.hash.sha256,
+            created_at=created_at,
+            own=facts.own,
+            trusted=facts.trusted,
+            algorithm=facts.algorithm,
+            task=facts.task,
+            metrics=dict(facts.metrics or {}),
+            threshold=facts.threshold,
+            signature=staged.signature,
+            job=facts.job,
+            size_bytes=staged.hash.size_bytes,
+            description=facts.description,
+            tags=dict(facts.tags or {}),
+            data=facts.data,
+        )
+
+    def _find(self, connection: sqlite3.Connection, ref: AssetRef) -> Model | None:
+        which, values = ("AND version=?", (names.key(ref.version),)) if ref.version is not None else ("", ())
+        row = connection.execute(
+            f"SELECT * FROM model_versions WHERE name_key=? {which} ORDER BY sequence DESC LIMIT 1",
+            (names.key(ref.name), *values),
+        ).fetchone()
+        return None if row is None else self._model(row)
+
+    def _own_origin(self, connection: sqlite3.Connection, sha256: str) -> Model | None:
+        """The model that this workspace trained with exactly these files. The record says so, never the folder."""
+        rows = connection.execute("SELECT * FROM model_versions WHERE sha256=? ORDER BY created_at", (sha256,))
+        return next((model for model in map(self._model, rows) if model.own), None)
+
+    def _model(self, row: sqlite3.Row) -> Model:
+        value = json.loads(row["document"])
+        signature, data = value.pop("signature"), value.pop("data")
+        return Model(
+            **value,
+            path=str(self._layout.model(value["name"], value["version"])),
+            sha256=row["sha256"],
+            created_at=row["created_at"],
+            signature=None if signature is None else Signature(_columns(signature["inputs"]), _columns(signature["outputs"])),
+            data=None if data is None else AssetRef(**data),
+        )
+
+    @staticmethod
+    def _prove(model: Model, folder: Path) -> None:
+        if model_folder.folder_hash(folder).sha256 != model.sha256:
+            raise ContractError(
+                f"the files of model {model.name}:{model.version} are not those that were registered",
+                cause=f"somebody changed {model.path}",
+                fix="train or register the model again, and use the new version",
+            )
+
+    @staticmethod
+    def _unknown(connection: sqlite3.Connection, ref: AssetRef) -> NotFoundError:
+        rows = connection.execute("SELECT document FROM model_versions WHERE name_key=?", (names.key(ref.name),)).fetchall()
+        if rows:
+            versions = sorted(json.loads(row["document"])["version"] for row in rows)
+            return NotFoundError(f"model {ref.name} has no version {ref.version}", cause=f"it has {', '.join(versions)}")
+        known = [json.loads(row["document"])["name"] for row in connection.execute("SELECT document FROM model_versions")]
+        return NotFoundError(
+            f"no model {ref.name!r}",
+            cause=did_you_mean(ref.name, sorted(set(known))),
+            fix="opsml models list shows what there is",
+        )
+
+
+def quiet_mlflow() -> None:
+    """MLflow calls home when it is used; nothing that opsml starts does."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def _document(model: Model) -> str:
+    document = asdict(model)
+    for key in ("path", "sha256", "created_at"):
+        del document[key]
+    return json.dumps(document)
+
+
+def _columns(values: Sequence[Mapping[str, Any]]) -> tuple[ModelColumn, ...]:
+    return tuple(ModelColumn(**value) for value in values)
+
+
+def _next_sequence(connection: sqlite3.Connection, name: str) -> int:
+    row = connection.execute("SELECT COALESCE(MAX(sequence), 0) + 1 FROM model_versions WHERE name_key=?", (names.key(name),))
+    return int(row.fetchone()[0])
+
+
+def _free_version(connection: sqlite3.Connection, name: str, sequence: int) -> str:
+    """The next number that nobody took by hand."""
+    taken = {row[0] for row in connection.execute("SELECT version FROM model_versions WHERE name_key=?", (names.key(name),))}
+    while str(sequence) in taken:
+        sequence += 1
+    return str(sequence)
+
+
+def _algorithm(flavors: Sequence[str], loader: str | None) -> str | None:
+    """The most telling flavor of a foreign model: the library's, else pyfunc's loader."""
+    return next((flavor for flavor in flavors if flavor != "python_function"), loader)

@@ -1,0 +1,238 @@
+"""The process of one AutoML job: `python -m opsml_cli.local.runner ROOT JOB`.
+
+It claims the job, trains, and ends the job in one transaction together with the model's registration. Every finished
+trial is durable before the next begins, so that a killed job goes on from them. SIGTERM asks it to end: the engine is
+given some seconds to come to a stop, then the process ends itself, and the record says why in either case."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain.errors import OpsmlError
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, ModelPointer, TableSource, Trial
+from opsml_cli.local import job_process
+from opsml_cli.local import job_records as records
+from opsml_cli.local.clock import now
+from opsml_cli.local.job_records import Record
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.local.automl.events import Tables
+    from opsml_cli.local.data import LocalData
+
+GRACE_SECONDS = 8.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job; 0 when it completed or was not this process's to run, 9 when it failed or was canceled."""
+    root, name = arguments
+    layout = Layout(Path(root))
+    store = Store(layout.root)
+    stop = _Stop(layout, name)
+    lock = job_process.claim(layout, store, name)
+    if lock is None:
+        return 0
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    return _Run(layout, store, name, stop).run()
+
+
+class _Stop:
+    """SIGTERM, received by a thread of its own: the main thread may be deep in foreign code for long."""
+
+    def __init__(self, layout: Layout, name: str) -> None:
+        self._layout = layout
+        self._name = name
+        self.asked = threading.Event()
+        if os.name != "nt":
+            # Blocked before any other thread begins, so that every thread inherits it and only this one receives it.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+            threading.Thread(target=self._wait, name="stop", daemon=True).start()
+
+    def _wait(self) -> None:
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        self.asked.set()
+        threading.Event().wait(GRACE_SECONDS)
+        # Whatever the main thread does has not come to an end: end without it.
+        end(Store(self._layout.root), self._name, *STOPPED)
+        os.killpg(0, signal.SIGKILL) if os.getpgrp() == os.getpid() else os._exit(143)
+
+
+STOPPED = (JobState.FAILED, "it was asked to end (SIGTERM): the machine shut down, or somebody ended its process")
+
+
+def end(store: Store, name: str, status: JobState, error: str | None) -> JobState:
+    """End the job unless it has ended; Canceled in any case when that was asked. The state it is in now."""
+    with store.write() as connection:
+        record = records.load(connection, name)
+        if record is None:
+            return status
+        if not record.job.status.finished:
+            if record.job.status is JobState.CANCEL_REQUESTED:
+                status, error = JobState.CANCELED, None
+            # Ended from outside, it may go on; ended by its own failure, it would only fail again.
+            record = replace(job_process.ended(record, status, error), died=(status, error) == STOPPED)
+            records.save(connection, record)
+        return record.job.status
+
+
+def _tables(spec: AutoMLSpec, data: LocalData) -> Tables:
+    """The job's rows, typed by the training data's profile."""
+    from opsml_cli.local.automl.events import Tables
+
+    def frame(source: TableSource | None) -> Any:
+        return None if source is None or source.asset is None else data.frame(source.asset)
+
+    assert spec.data.asset is not None
+    return Tables(
+        train=frame(spec.data),
+        validation=frame(spec.validation_data),
+        test=frame(spec.test_data),
+        profile=data.locate(spec.data.asset)[1].profile,
+    )
+
+
+class _Run:
+    """One training. Also the engine's Events."""
+
+    def __init__(self, layout: Layout, store: Store, name: str, stop: _Stop) -> None:
+        self._layout = layout
+        self._store = store
+        self._name = name
+        self._stop = stop
+        self._folder = layout.job(name)
+        self._metric: str | None = None
+        self._log = os.open(job_process.log_path(layout, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def run(self) -> int:
+        try:
+            self._train()
+        except OpsmlError as error:
+            self._end(JobState.FAILED, " ".join(part for part in (f"{error.message}.", error.cause) if part).rstrip("."))
+        except MemoryError:
+            self._end(JobState.FAILED, "not enough memory: train on fewer rows, or on a larger machine")
+        except Exception as error:  # the process ends here, and the record must say why
+            for line in traceback.format_exc().splitlines():
+                self.log(line)
+            self._end(JobState.FAILED, f"{type(error).__name__}: {error}")
+        with self._store.read() as connection:
+            record = records.load(connection, self._name)
+        return 0 if record is not None and record.job.status is JobState.COMPLETED else 9
+
+    def _train(self) -> None:
+        from opsml_cli.local.automl import engine
+        from opsml_cli.local.automl_document import from_document
+        from opsml_cli.local.data import LocalData
+
+        record = self._change()
+        spec = from_document(record.job.spec)
+        self._metric = spec.metric
+        tried = len(self.finished_trials())
+        self.log(f"job {record.job.name}: {spec.task} of {spec.target_column!r} in {spec.data}, metric {spec.metric}")
+        if tried:
+            self.log(f"the process before this one died; going on after {tried} finished trials")
+        # The outputs of a process that died are not known to be whole.
+        shutil.rmtree(self._folder / "outputs", ignore_errors=True)
+        self.phase("reading the data")
+        tables = _tables(spec, LocalData(self._layout, self._store))
+        self._change(JobState.RUNNING)
+        outcome = engine.train(spec, tables, self._folder, self)
+        if self._stop.asked.is_set():
+            self._end(*STOPPED)
+            return
+        self._complete(spec, outcome)
+
+    def _complete(self, spec: AutoMLSpec, outcome: AutoMLOutcome) -> None:
+        """Register the model and end the job: one transaction, so that neither is seen without the other."""
+        from opsml_cli.local import files
+        from opsml_cli.local.models import LocalModels, ModelFacts
+
+        self.phase("registering the model")
+        files.sync_tree(self._folder / "outputs")
+        models = LocalModels(self._layout, self._store)
+        assert spec.model_name is not None
+        facts = ModelFacts(
+            own=True,
+            trusted=True,
+            algorithm=outcome.best.algorithm if outcome.best else None,
+            task=outcome.task.value if outcome.task else None,
+            # Rows that no trial has seen speak truer than those that chose the model.
+            metrics=outcome.test_metrics or (outcome.best.metrics if outcome.best else None),
+            threshold=outcome.threshold,
+            job=self._name,
+            data=spec.data.asset,
+            description=spec.description,
+            tags=spec.tags,
+        )
+        with models.stage(self._folder / "outputs" / "model", spec.model_name) as staged, self._store.write() as connection:
+            record = records.load(connection, self._name)
+            assert record is not None
+            if record.job.status is not JobState.RUNNING:
+                model = None
+            else:
+                model = models.adopt(connection, staged, spec.model_name, facts)
+                pointer = ModelPointer(model.name, model.version, model.path)
+                done = record.with_job(automl=replace(outcome, model=pointer))
+                records.save(connection, job_process.ended(done, JobState.COMPLETED))
+        if model is None:
+            self._end(*STOPPED)
+        else:
+            self.log(f"completed: model {model.name}:{model.version}")
+
+    def _change(self, status: JobState | None = None, **changes: object) -> Record:
+        """Change the running record; a wish to cancel is never overwritten."""
+        with self._store.write() as connection:
+            record = records.load(connection, self._name)
+            assert record is not None
+            if status is not None and record.job.status in (JobState.PREPARING, JobState.RUNNING):
+                changes["status"] = status
+            if changes:
+                record = record.with_job(**changes)
+                records.save(connection, record)
+        return record
+
+    def _end(self, status: JobState, error: str | None) -> None:
+        final = end(self._store, self._name, status, error)
+        self.log(f"{final.value.lower()}: {error}" if final is JobState.FAILED else final.value.lower())
+
+    # What the engine tells.
+
+    def log(self, text: str) -> None:
+        for line in text.splitlines() or [""]:
+            os.write(self._log, f"{now()} {line}\n".encode("utf-8", "backslashreplace"))
+
+    def phase(self, text: str) -> None:
+        self.log(f"-- {text}")
+
+    def guardrails(self, found: tuple[Guardrail, ...]) -> None:
+        record = self._change()
+        self._change(automl=replace(record.job.automl or AutoMLOutcome(), guardrails=found))
+        for guardrail in found:
+            self.log(f"check {guardrail.check}: {guardrail.status}: {guardrail.detail}")
+
+    def trial(self, trial: Trial) -> None:
+        with self._store.write() as connection:
+            records.add_trial(connection, self._name, trial)
+        score = trial.metrics.get(self._metric or "")
+        shown = f"{self._metric} {score:.5f}" if score is not None else trial.detail or trial.state.value
+        self.log(f"trial {trial.trial} {trial.algorithm}: {shown}, {trial.duration_seconds:.1f} s")
+
+    def finished_trials(self) -> tuple[Trial, ...]:
+        with self._store.read() as connection:
+            return records.trials(connection, self._name)
+
+    def stop_requested(self) -> bool:
+        return self._stop.asked.is_set()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
