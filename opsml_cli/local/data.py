@@ -1,0 +1,267 @@
+"""Data assets of a local workspace: content in `blobs/`, names and profiles in the database.
+
+Content is immutable: other content is a new version. The description, tags and target column are labels, and may be set
+anew on a version by registering the same content with others."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain import names
+from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
+from opsml_cli.domain.endpoint import Row
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.progress import Progress
+from opsml_cli.local import clock, data_records
+from opsml_cli.local.artifacts import Blobs, Received, hash_folder, hash_parts
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from opsml_cli.local.tables.sources import Source
+
+_TABLE = "MLTable"
+
+
+class LocalData:
+    """The DataOperations port on this machine, and `frame` and `locate` for the rooms that read the tables."""
+
+    def __init__(self, layout: Layout, store: Store) -> None:
+        self._store = store
+        self._blobs = Blobs(layout.blobs)
+
+    def register(self, spec: RegisterData, progress: Progress) -> Registered:
+        """As the port says. Registering the content of the latest version again with another description, tags or target
+        column sets these on that version; it is `unchanged` all the same. `dry_run` reads and checks everything."""
+        from opsml_cli.local.tables.sources import parse_source
+
+        names.asset_name(spec.name, "data name")
+        if spec.version is not None:
+            names.version(spec.version)
+        source = parse_source(spec.source)
+        kind = _type(spec, source)
+        with self._received(source, spec.dry_run, progress) as received:
+            known = self._same(spec, kind, received.sha256)
+            profile = known.profile if known is not None else self._profiled(received, kind, spec, source, progress)
+            target = spec.target_column
+            if known is not None and profile is not None and target is not None and not _has_target(profile, target):
+                profile = self._with_target(received.path, profile, target, source.shown)
+            asset = DataAsset(
+                name=spec.name,
+                version=spec.version or "",
+                type=kind,
+                uri="",
+                rows=profile.rows if profile is not None else None,
+                columns=len(profile.columns) if profile is not None else None,
+                sha256=received.sha256,
+                size_bytes=received.size,
+                created_at=clock.now(),
+                description=spec.description,
+                tags=dict(spec.tags),
+                target_column=target,
+                source=_origin(source),
+                profile=profile,
+            )
+            if spec.dry_run:
+                with self._store.read() as connection:
+                    recorded, unchanged = _resolved(connection, asset, spec)
+                return Registered(self._placed(recorded), unchanged)
+            self._blobs.keep(received)
+            with self._store.write() as connection:
+                recorded, unchanged = _resolved(connection, asset, spec)
+                data_records.save(connection, recorded)
+        return Registered(self._placed(recorded), unchanged)
+
+    def get(self, ref: AssetRef) -> DataAsset:
+        """The version, or the latest."""
+        with self._store.read() as connection:
+            found = data_records.find(connection, ref)
+            if found is None:
+                raise _missing(connection, ref)
+        return self._placed(found)
+
+    def list(self, name: str | None = None) -> Sequence[DataAsset]:
+        """As the port says; NotFoundError for a `name` that has no version."""
+        with self._store.read() as connection:
+            found = data_records.latest(connection) if name is None else data_records.versions(connection, name)
+            if name is not None and not found:
+                raise _missing(connection, AssetRef(name))
+        return [self._placed(asset) for asset in found]
+
+    def profile(self, ref: AssetRef, target_column: str | None = None) -> DataProfile:
+        """As the port says. Another target than the stored one costs a reading of that column; nothing is stored."""
+        asset = self._table(ref)
+        assert asset.profile is not None
+        if target_column is None or _has_target(asset.profile, target_column):
+            return asset.profile
+        return self._with_target(self._blobs.path(asset.sha256), asset.profile, target_column, f"{asset.name}:{asset.version}")
+
+    def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
+        """As the port says, in the table's order; all rows when there are no more."""
+        from opsml_cli.local.tables import sample_rows
+
+        if rows < 1:
+            raise UsageError(f"a sample of {rows} rows is none", cause="expected at least 1")
+        asset = self._table(ref)
+        assert asset.profile is not None
+        path = self._blobs.path(asset.sha256)
+        return sample_rows(path, asset.profile, rows, seed, f"{asset.name}:{asset.version}")
+
+    def frame(self, ref: AssetRef, *, columns: Sequence[str] | None = None, max_rows: int | None = None) -> pd.DataFrame:
+        """The asset's table as a frame; see `tables.read_frame`."""
+        from opsml_cli.local.tables import read_frame
+
+        asset = self._table(ref)
+        path = self._blobs.path(asset.sha256)
+        return read_frame(path, asset.profile, columns=columns, max_rows=max_rows, name=f"{asset.name}:{asset.version}")
+
+    def locate(self, ref: AssetRef) -> tuple[Path, DataAsset]:
+        """Where the content lies (a file without suffix, or a folder), and the asset with its profile."""
+        asset = self.get(ref)
+        return self._blobs.path(asset.sha256), asset
+
+    def _table(self, ref: AssetRef) -> DataAsset:
+        asset = self.get(ref)
+        if asset.profile is None:
+            raise InvalidInputError(
+                f"{asset.name}:{asset.version} is a folder, no table",
+                fix=f"register a table's file, or a folder with an {_TABLE} file",
+            )
+        return asset
+
+    def _placed(self, asset: DataAsset) -> DataAsset:
+        return replace(asset, uri=self._blobs.path(asset.sha256).as_uri())
+
+    @contextmanager
+    def _received(self, source: Source, dry_run: bool, progress: Progress) -> Iterator[Received]:
+        """The content, whole: copied into the workspace, or for a dry run as it is where that is possible."""
+        from opsml_cli.local.tables.sources import chunks
+
+        if dry_run and source.path is not None:
+            progress.phase(f"Reading {source.shown}")
+            folder = source.kind == "folder"
+            digest, size = hash_folder(source.path, source.shown) if folder else hash_parts(chunks(source))
+            yield Received(source.path, digest, size)
+        elif dry_run:
+            with tempfile.TemporaryDirectory(prefix="opsml-") as scratch:
+                with Blobs(Path(scratch)).receive_file(_counted(chunks(source), None, progress), source.shown) as received:
+                    yield received
+        else:
+            progress.phase(f"Copying {source.shown}")
+            if source.kind == "folder":
+                assert source.path is not None
+                with self._blobs.receive_folder(source.path, source.shown) as received:
+                    yield received
+            else:
+                total = source.path.stat().st_size if source.path is not None else None
+                with self._blobs.receive_file(_counted(chunks(source), total, progress), source.shown) as received:
+                    yield received
+
+    def _same(self, spec: RegisterData, kind: DataType, sha256: str) -> DataAsset | None:
+        """The version that holds this content already, whose profile need not be made again."""
+        with self._store.read() as connection:
+            found = data_records.find(connection, AssetRef(spec.name, spec.version))
+        return found if found is not None and found.sha256 == sha256 and found.type is kind else None
+
+    @staticmethod
+    def _profiled(
+        received: Received, kind: DataType, spec: RegisterData, source: Source, progress: Progress
+    ) -> DataProfile | None:
+        from opsml_cli.local.tables import profile_table
+
+        if kind is DataType.URI_FOLDER:
+            if spec.target_column is not None:
+                raise InvalidInputError(
+                    f"{source.shown} is a folder, no table, so it has no column {spec.target_column!r}",
+                    fix=f"add an {_TABLE} file to it, or register the table's file",
+                )
+            return None
+        progress.phase(f"Profiling {source.shown}")
+        return profile_table(received.path, target_column=spec.target_column, name=source.shown, progress=progress)
+
+    @staticmethod
+    def _with_target(path: Path, profile: DataProfile, target: str, shown: str) -> DataProfile:
+        from opsml_cli.local.tables.profile import target_of
+
+        return replace(profile, target=target_of(path, profile, target, shown))
+
+
+def _has_target(profile: DataProfile, target: str) -> bool:
+    return profile.target is not None and profile.target.column == target
+
+
+def _type(spec: RegisterData, source: Source) -> DataType:
+    if source.kind != "folder":
+        if spec.type not in (None, DataType.URI_FILE):
+            raise UsageError(f"{source.shown} is a file, not {spec.type}", fix="leave --type out, or give a folder")
+        return DataType.URI_FILE
+    assert source.path is not None
+    described = (source.path / _TABLE).is_file()
+    if spec.type is DataType.URI_FILE:
+        raise UsageError(f"{source.shown} is a folder, not {spec.type}", fix="leave --type out, or give a file")
+    if spec.type is DataType.MLTABLE and not described:
+        raise InvalidInputError(f"{source.shown} has no {_TABLE} file", fix="add one, or leave --type out")
+    return spec.type or (DataType.MLTABLE if described else DataType.URI_FOLDER)
+
+
+def _origin(source: Source) -> str:
+    return source.shown if source.path is None else str(source.path.absolute())
+
+
+def _counted(parts: Iterator[bytes], total: int | None, progress: Progress) -> Iterator[bytes]:
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part)
+        progress.amount(done, total, "bytes")
+
+
+def _resolved(connection: sqlite3.Connection, asset: DataAsset, spec: RegisterData) -> tuple[DataAsset, bool]:
+    """The record to write, with its version, and whether its content was there already. Decided inside the transaction,
+    so that parallel registrations each find the others' versions."""
+    known = data_records.find(connection, AssetRef(asset.name, spec.version))
+    if known is not None and known.sha256 == asset.sha256 and known.type is asset.type:
+        return replace(
+            known,
+            description=asset.description if asset.description is not None else known.description,
+            tags={**known.tags, **asset.tags},
+            target_column=asset.target_column or known.target_column,
+            profile=asset.profile if asset.target_column else known.profile,
+        ), True
+    if known is not None and spec.version is not None:
+        raise ConflictError(
+            f"{known.name}:{known.version} exists with other content, and versions are immutable",
+            fix="leave --version out to register the next one",
+        )
+    version = spec.version or str(data_records.next_number(connection, asset.name))
+    # The name keeps the spelling of its first version.
+    first = data_records.find(connection, AssetRef(asset.name))
+    return replace(asset, name=first.name if first is not None else asset.name, version=version), False
+
+
+def _missing(connection: sqlite3.Connection, ref: AssetRef) -> NotFoundError:
+    from opsml_cli.domain.fields import did_you_mean
+
+    versions = data_records.versions(connection, ref.name)
+    if versions:
+        newest = versions[0]
+        return NotFoundError(
+            f"{newest.name} has no version {ref.version!r}",
+            cause=f"its latest is {newest.version}",
+            fix=f"opsml data list {newest.name}",
+        )
+    known = [asset.name for asset in data_records.latest(connection)]
+    return NotFoundError(
+        f"no data named {ref.name!r}",
+        cause=did_you_mean(ref.name, known) if known else "this workspace has no data yet",
+        fix="opsml data list" if known else f"opsml data register {ref.name} FILE",
+    )
