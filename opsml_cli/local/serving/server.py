@@ -1,0 +1,256 @@
+"""The process of an endpoint: `python -m opsml_cli.local.serving.server ROOT ENDPOINT`.
+
+It holds the endpoint's lock while it lives, binds before it publishes, and follows the record in the database. A third
+argument, the number of an inherited socket, makes it a worker of the process that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import hashlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain import names
+from opsml_cli.local import endpoint_records
+from opsml_cli.local.endpoint_records import RUNNING, EndpointRecord
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.processes import hold
+from opsml_cli.local.serving.journal import Journal, JournalHandler, JournalStream
+from opsml_cli.local.serving.place import Place
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from opsml_cli.local.serving.reconciler import Reconciler
+    from opsml_cli.local.serving.workers import Word
+
+LOCK_SECONDS = 15.0  # how long a new server waits for a stopping one
+DRAIN_SECONDS = 5  # for requests that are being answered when the server ends
+PORTS = range(21000, 29000)  # below what the system hands out by itself, so that a port is still free after a reboot
+OWN_PORT_SECONDS = 1.0
+_PORT_TRIES = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the endpoint is stopped or deleted, or the process is asked to end."""
+    root, endpoint, *inherited = arguments
+    store = Store(Path(root))
+    place = Place(Layout(Path(root)).endpoint(endpoint))
+    lock = None
+    if not inherited:
+        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(place.lock, lambda: _wanted(store, endpoint) is not None)
+        if lock is None:
+            return 0
+    record = _wanted(store, endpoint)
+    if record is None:
+        return 0
+    journal = Journal(place.journal)
+    try:
+        if inherited:
+            _work(Path(root), record, journal, socket.socket(fileno=int(inherited[0])))
+        else:
+            _lead(Path(root), record, journal, store)
+    except Exception as error:  # the last word before the end belongs into the log
+        journal.write("error", f"the server ends: {type(error).__name__}: {error}")
+        raise
+    finally:
+        store.close()
+    return 0
+
+
+def _wanted(store: Store, endpoint: str) -> EndpointRecord | None:
+    with store.read() as connection:
+        record = endpoint_records.read(connection, endpoint)
+    return record if record is not None and record.desired == RUNNING else None
+
+
+def _lock(path: Path, wanted: Callable[[], bool]) -> object:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while wanted():
+        lock = hold(path)
+        if lock is not None or time.monotonic() > deadline:
+            return lock
+        time.sleep(0.05)
+    return None
+
+
+def _lead(root: Path, record: EndpointRecord, journal: Journal, store: Store) -> None:
+    from opsml_cli.local.processes import start_time
+    from opsml_cli.local.serving.reconciler import Duties
+    from opsml_cli.local.serving.workers import Workers
+
+    listener = _bind(record, root)
+    port = int(listener.getsockname()[1])
+    if port != record.port:
+        if record.port is not None:
+            journal.write("warning", f"port {record.port} is taken by another program: serving on {port} instead")
+        with store.write() as connection:
+            fresh = endpoint_records.read(connection, record.name)
+            if fresh is None or fresh.id != record.id:
+                return
+            fresh.port = port
+            endpoint_records.save(connection, fresh)
+        record = fresh
+    journal.write("info", f"the server of endpoint {record.name} starts on 127.0.0.1:{port}, process {os.getpid()}")
+    workers = Workers(root, record.name, listener.fileno(), journal.write)
+
+    def duties(serving: Callable[[], bool]) -> Duties:
+        return Duties(port, workers, start_time(os.getpid()), serving)
+
+    try:
+        _serve(root, record, journal, listener, duties=duties)
+    finally:
+        workers.end(DRAIN_SECONDS)
+        journal.write("info", "the server has ended")
+
+
+def _work(root: Path, record: EndpointRecord, journal: Journal, listener: socket.socket) -> None:
+    # The pipe of words is kept for words alone: whatever else is printed goes the way of errors.
+    words = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def speak(word: Word) -> None:
+        with contextlib.suppress(OSError):
+            print(word.line(), file=words, flush=True)
+
+    _serve(root, record, journal, listener, speak=speak)
+
+
+def _serve(
+    root: Path,
+    record: EndpointRecord,
+    journal: Journal,
+    listener: socket.socket,
+    *,
+    duties: Callable[[Callable[[], bool]], Any] | None = None,
+    speak: Callable[[Word], None] | None = None,
+) -> None:
+    """Answer on `listener` until the record says otherwise. Models are loaded while uvicorn is imported."""
+    from opsml_cli.local.serving.app import ScoringApp
+    from opsml_cli.local.serving.reconciler import Reconciler
+    from opsml_cli.local.telemetry import Recorder
+
+    _redirect(journal)
+    recorder = Recorder(Place(Layout(root).endpoint(record.name)).telemetry, record.insights)
+    following: list[Reconciler] = []
+    servers: list[Server] = []
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        for server in servers:
+            server.should_exit = True
+
+    def rekey() -> tuple[bytes, ...]:
+        return following[0].rekey()
+
+    app = ScoringApp(
+        record.name,
+        sink=recorder,
+        report=lambda deployment, message: journal.write("error", message, deployment),
+        rekey=rekey,
+    )
+    reconciler = Reconciler(
+        root,
+        record,
+        app,
+        journal,
+        recording=lambda on: recorder.enable() if on else recorder.disable(),
+        end=end,
+        duties=duties(lambda: bool(servers) and servers[0].started) if duties is not None else None,
+        speak=speak,
+    )
+    following.append(reconciler)
+    reconciler.start()
+    if speak is not None:
+        threading.Thread(target=_end_with_leader, args=(end,), daemon=True).start()
+    server = _server(app, int(listener.getsockname()[1]))
+    # Until the models that were live are live again, clients wait in the socket's queue.
+    while not (reconciler.ready.wait(0.05) or ended.is_set()):
+        pass
+    servers.append(server)
+    if not ended.is_set():
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    reconciler.stop()
+    recorder.close()
+
+
+def _server(app: Any, port: int) -> Server:
+    import uvicorn
+
+    from opsml_cli.local.guard import Guard, loopback_names
+    from opsml_cli.local.serving.protocol import BoundedProtocol
+
+    config = uvicorn.Config(
+        Guard(app, loopback_names(port)),
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        backlog=1024,
+    )
+    return uvicorn.Server(config)
+
+
+def _end_with_leader(end: Callable[[], None]) -> None:
+    """A worker's standard input is a pipe from its leader: its end is the leader's."""
+    sys.stdin.read()
+    end()
+
+
+def _redirect(journal: Journal) -> None:
+    """Prints, warnings and logging of whatever runs here go to the journal; crashes of the interpreter to process.log."""
+    faulthandler.enable()
+    sys.stdout = JournalStream(journal, "info", sys.stdout)
+    sys.stderr = JournalStream(journal, "warning", sys.stderr)
+    logging.getLogger().addHandler(JournalHandler(journal))
+
+
+def _bind(record: EndpointRecord, root: Path) -> socket.socket:
+    """A listening socket on loopback: the port that the endpoint had, or one that depends on its name only, or any."""
+    seed = f"{root}\0{names.key(record.name)}".encode()
+    first = int.from_bytes(hashlib.sha256(seed).digest()[:4], "big")
+    span = len(PORTS)
+    wished = [PORTS[(first + step) % span] for step in range(_PORT_TRIES)]
+    # A killed server's workers let go of the port an instant later: its own port is worth a short wait.
+    own = [record.port] * int(OWN_PORT_SECONDS / 0.1) if record.port is not None else []
+    for port in [*own, *wished, 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # On Windows this option would let two servers share a port.
+        if os.name != "nt":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+            listener.listen(1024)
+        except OSError:
+            listener.close()
+            if port == 0:
+                raise
+            if port == record.port:
+                time.sleep(0.1)
+            continue
+        return listener
+    raise AssertionError("port 0 always answers")
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    # A foreign model's threads may never end; nothing that matters is left to do.
+    os._exit(code)
