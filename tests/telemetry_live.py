@@ -1,0 +1,71 @@
+"""A live scoring server for tests: the real application and protocol behind a real socket, with a model of four lines."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from opsml_cli.domain.contract import Column, Schema
+from opsml_cli.local.guard import Guard, loopback_names
+from opsml_cli.local.serving.app import Live, RequestSink, Routing, ScoringApp
+
+PRIMARY = "canary-primary-key-0123456789"
+SECONDARY = "canary-secondary-key-0123456789"
+
+
+class Elders:
+    """'yes' from 40 years on."""
+
+    quick = True
+    classes = ("no", "yes")
+    schema = Schema(
+        [
+            Column("age", "integer", minimum=18, maximum=95, example=56),
+            Column("job", "string", categories=("admin.", "housemaid"), example="housemaid"),
+            Column("rate", "number", example=4.857),
+        ]
+    )
+
+    def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
+        old = [(row["age"] or 0) >= 40 for row in rows]
+        return [[0.1, 0.9] if each else [0.9, 0.1] for each in old] if proba else ["yes" if each else "no" for each in old]
+
+
+@contextmanager
+def serving(application: Any, port: int = 0) -> Iterator[int]:
+    """`application(port)` gives the ASGI application; served on 127.0.0.1 until the block ends; the port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    bound = listener.getsockname()[1]
+    config = uvicorn.Config(application(bound), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)
+    try:
+        yield bound
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@contextmanager
+def scoring_server(sink: RequestSink | None = None) -> Iterator[tuple[str, ScoringApp]]:
+    """An endpoint `bank` with the deployment `blue`: its address, and the application."""
+    app = ScoringApp("bank", sink=sink)
+    live = Live("blue", "r1", "elders", "1", Elders(), ("yes",))
+    app.routing = Routing((PRIMARY.encode(), SECONDARY.encode()), {"blue": live}, {}, {"blue": 100})
+    with serving(lambda port: Guard(app, loopback_names(port))) as port:
+        yield f"http://127.0.0.1:{port}", app
