@@ -38,7 +38,7 @@ class Quiet:
     def guardrails(self, found: tuple[Guardrail, ...]) -> None: ...
 
     def trial(self, trial: Trial) -> None:
-        self.trials += 1
+        self.trials += trial.rank is None
 
     def finished_trials(self) -> tuple[Trial, ...]:
         return ()

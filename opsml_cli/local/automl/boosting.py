@@ -24,7 +24,7 @@ _PATIENCE = 40
 _CATEGORIES_SPLIT_NATIVELY = 400  # more codes than this: LightGBM's category splits overfit and take long
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The deadline, or the user, ended a fit before it was usable."""
 
 
@@ -55,7 +55,7 @@ class Fitted:
 @dataclass(slots=True)
 class Watch:
     """When to stop. `deadline` on the monotonic clock: a fit that is usable by then is kept as it stands when `keep`, else
-    it raises Stopped. `stopped` is asked between rounds."""
+    it raises StoppedError. `stopped` is asked between rounds."""
 
     deadline: float
     keep: bool
@@ -66,7 +66,7 @@ class Watch:
 
     def check(self) -> None:
         if self.stopped() or self.due():
-            raise Stopped
+            raise StoppedError
 
 
 class Binned:
@@ -151,7 +151,7 @@ def settings(problem: Problem, parameters: Mapping[str, object], fold: int, thre
 
 
 def fit_fold(
-    problem: Problem, parts: tuple[Any, Any], fold: Fold, options: Mapping[str, object], watch: Watch, rounds: int | None
+    problem: Problem, parts: tuple[Any, Any], fold: Fold, options: Mapping[str, object], *, watch: Watch, rounds: int | None
 ) -> Fitted:
     """Boost until the fold's scored rows stop improving, or for `rounds` when given."""
     import numpy as np
@@ -174,10 +174,10 @@ def fit_fold(
             elif done - best_round >= _PATIENCE:
                 break
         if watch.stopped():
-            raise Stopped
+            raise StoppedError
         if watch.due():
             if not watch.keep:
-                raise Stopped
+                raise StoppedError
             break
     best_round = max(1, done if rounds is not None else best_round)
     text = booster.model_to_string(num_iteration=best_round)
@@ -194,7 +194,7 @@ def fit_bag(
     workers: int,
     rounds: Sequence[int] | None = None,
 ) -> list[Fitted]:
-    """One booster a fold, side by side on `workers` cores. Raises Stopped."""
+    """One booster a fold, side by side on `workers` cores. Raises StoppedError."""
     parts = binned.parts(parameters)
     watch.check()
     count = len(problem.folds)
@@ -204,7 +204,9 @@ def fit_bag(
         side_by_side = min(workers, count - (index // workers) * workers)
         threads = max(1, workers // side_by_side)
         options = settings(problem, parameters, index, threads)
-        return fit_fold(problem, parts[index], problem.folds[index], options, watch, rounds[index] if rounds else None)
+        return fit_fold(
+            problem, parts[index], problem.folds[index], options, watch=watch, rounds=rounds[index] if rounds else None
+        )
 
     with ThreadPoolExecutor(max_workers=min(workers, count)) as pool:
         futures = [pool.submit(one, index) for index in range(count)]

@@ -43,7 +43,7 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
     plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint())
     plan.folder.mkdir(parents=True, exist_ok=True)
     search = Search(problem, plan, events)
-    checks = (*prepared.checks, _leakage(prepared, search, clock, events))
+    checks = (*prepared.checks, _leakage(prepared, clock, events))
     events.guardrails(checks)
     partial = AutoMLOutcome(prepared.target.task, problem.metric, guardrails=checks)
     events.phase("Training")
@@ -56,7 +56,7 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
     if search.stopped or events.stop_requested():
         return partial
     events.phase("Choosing the model")
-    return finish(prepared, results, search.unfinished, aim, clock, folder, events, checks)
+    return finish(prepared, results, search.unfinished, aim=aim, clock=clock, folder=folder, events=events, checks=checks)
 
 
 def _finish_seconds(problem: Problem) -> float:
@@ -69,7 +69,7 @@ def _warm() -> None:
     import mlflow.pyfunc  # noqa: F401
 
 
-def _leakage(prepared: Prepared, search: Search, clock: Clock, events: Events) -> Guardrail:
+def _leakage(prepared: Prepared, clock: Clock, events: Events) -> Guardrail:
     """Single-column skill, and for suspects what a quick model reaches with and without them, when there is time for it."""
     from opsml_cli.local.automl.quick import with_and_without
 
@@ -81,7 +81,7 @@ def _leakage(prepared: Prepared, search: Search, clock: Clock, events: Events) -
         columns = {feature.column for feature in problem.features}
         if suspects and set(suspects) != columns:
             pair = with_and_without(problem, suspects, min(clock.total * 0.08, 20.0), events.stop_requested)
-    except boosting.Stopped:
+    except boosting.StoppedError:
         pair = None
     except ValueError as error:
         return Guardrail(LEAKAGE_CHECK, "passed", f"not checked: {error}")

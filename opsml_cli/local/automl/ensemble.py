@@ -157,8 +157,7 @@ def served(judge: Judge, answers: Sequence[Floats], full: Blend, cost: Callable[
     losses = {index: judge.loss(judge.part(answers[index])) for index in range(len(answers))}
     best = min(losses, key=lambda index: (losses[index], index))
     forms = [Blend({best: 1.0}, losses[best])]
-    for size in range(2, len(ranked)):
-        forms.append(greedy(judge, answers, ranked[:size], lambda: False))
+    forms += [greedy(judge, answers, ranked[:size], lambda: False) for size in range(2, len(ranked))]
     forms.append(full)
     affordable = [form for form in forms if sum(cost(index) for index in form.weights) <= limit] or forms[:1]
     top = min(affordable, key=lambda form: form.loss)

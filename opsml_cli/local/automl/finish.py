@@ -51,6 +51,7 @@ def finish(
     prepared: Prepared,
     results: Sequence[Result],
     unfinished: Sequence[Trial],
+    *,
     aim: Aim | None,
     clock: Clock,
     folder: Path,
@@ -61,9 +62,9 @@ def finish(
     problem = prepared.problem
     chosen, finished = _choose(prepared, results, clock, events)
     cut = _threshold(prepared, chosen, aim, events)
-    parts = [replace(result.part, weight=weight) for result, weight in chosen.members]
-    figures = _Figures.of(prepared, parts, cut)
-    parts, encoding, refitted = _refit(prepared, chosen, clock, events, parts)
+    searched = [replace(result.part, weight=weight) for result, weight in chosen.members]
+    figures = _Figures.of(prepared, searched, cut)
+    parts, encoding, refitted = _refit(prepared, chosen, clock, events, searched)
     if events.stop_requested():
         return AutoMLOutcome(problem.task, problem.metric, guardrails=checks)
     events.phase("Writing the model")
@@ -82,8 +83,8 @@ def finish(
                      "parameters": dict(result.candidate.parameters)} for result, weight in chosen.members],
     }  # fmt: skip
     outputs = folder / "outputs"
-    _write_model(prepared, encoding, parts, cut, about, outputs, events)
-    _write_figures(prepared, parts, figures, chosen, leaderboard, cut, outputs, same_encoding=not refitted)
+    _write_model(prepared, encoding, parts, cut=cut, about=about, outputs=outputs, events=events)
+    _write_figures(prepared, searched, figures, chosen=chosen, leaderboard=leaderboard, cut=cut, outputs=outputs)
     return AutoMLOutcome(
         task=problem.task,
         metric=problem.metric,
@@ -177,7 +178,7 @@ class _Figures:
         if held is None:
             truth = problem.target[problem.scored]
             return cls(None, evaluation.measure(problem, truth, evaluation.trivial(problem, len(truth))), None, None)
-        answer = sum(trials.answer_of(part, held.matrix) * part.weight for part in parts)
+        answer = trials.blended(parts, held.matrix)
         baseline = evaluation.measure(problem, held.truth, evaluation.trivial(problem, len(held.truth)))
         intervals = evaluation.intervals(problem, held.truth, answer, cut)
         return cls(evaluation.measure(problem, held.truth, answer, cut), baseline, intervals, answer)
@@ -206,9 +207,9 @@ def _refit(
             rounds: tuple[int, ...] | None = None
             if result.candidate.algorithm in (LIGHTGBM, FOREST):
                 rounds = (round(sum(result.rounds) / len(result.rounds)),) * len(problem.folds)
-            part, _, _ = trials.run(problem, binned, result.candidate, watch, boosting.cores(), rounds)
+            part, _, _ = trials.run(problem, binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))
-    except boosting.Stopped:
+    except boosting.StoppedError:
         events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
         return parts, prepared.encoding, False
     return made, encoding, True
@@ -227,6 +228,7 @@ def _write_model(
     prepared: Prepared,
     encoding: Encoding,
     parts: Sequence[Part],
+    *,
     cut: float | None,
     about: Mapping[str, object],
     outputs: Path,
@@ -258,14 +260,13 @@ def _write_figures(
     prepared: Prepared,
     parts: Sequence[Part],
     figures: _Figures,
+    *,
     chosen: _Chosen,
     leaderboard: Sequence[Trial],
     cut: float | None,
     outputs: Path,
-    *,
-    same_encoding: bool,
 ) -> None:
-    """The JSON files beside the model, from which reports are made."""
+    """The JSON files beside the model, from which reports are made. `parts` as the search made them."""
     problem = prepared.problem
     classes = prepared.target.classes
     if figures.answer is not None and prepared.held is not None:
@@ -290,8 +291,7 @@ def _write_figures(
         chosen_labels = evaluation.labels(answer, cut, problem.positive)
         counts = confusion(truth.astype("int64"), chosen_labels, problem.outputs)
         written["confusion"] = {"rows": where, "classes": list(classes), "counts": counts.astype(int).tolist()}
-    shown = parts if same_encoding else [replace(result.part, weight=weight) for result, weight in chosen.members]
-    written["importance"] = importance.shares(shown, problem.features, problem.matrix, problem.seed)
+    written["importance"] = importance.shares(parts, problem.features, problem.matrix, problem.seed)
     for name, content in written.items():
         files.write_atomic(outputs / f"{name}.json", json.dumps(content, ensure_ascii=False, default=str).encode())
 

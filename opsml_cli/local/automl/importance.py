@@ -1,4 +1,4 @@
-"""How much each column moves the served model's answers: TreeSHAP for boosters, coefficients' contributions for linear models."""
+"""How much each column moves the served model's answers: TreeSHAP for boosters, coefficients for linear models."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def shares(parts: Sequence[Part], features: Sequence[Feature], matrix: Floats, s
         if size.sum() > 0:
             total += part.weight * size / size.sum()
     by_column: dict[str, float] = {}
-    for feature, size in zip(features, total.tolist(), strict=True):
-        by_column[feature.column] = by_column.get(feature.column, 0.0) + size
+    for feature, amount in zip(features, total.tolist(), strict=True):
+        by_column[feature.column] = by_column.get(feature.column, 0.0) + amount
     whole = sum(by_column.values()) or 1.0
     ranked = sorted(by_column, key=lambda name: (-by_column[name], name))
     return [{"column": name, "share": by_column[name] / whole} for name in ranked]

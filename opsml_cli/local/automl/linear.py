@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.job import Task
 from opsml_cli.local.automl import scoring
-from opsml_cli.local.automl.boosting import Stopped, Watch
+from opsml_cli.local.automl.boosting import StoppedError, Watch
 from opsml_cli.local.automl.model_folder import Part
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_CODES = 200  # of one column; the rarer ones share a weight
 MOST_CELLS = 4e8
-_MOST_STEPS = 150
+_MOST_STEPS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ def _design(problem: Problem) -> _Design:
 def run(
     problem: Problem, parameters: Mapping[str, object], watch: Watch, algorithm: str
 ) -> tuple[Part, Floats, tuple[int, ...]]:
-    """Fit on every fold; the part holds the mean of the folds' coefficients. Raises Stopped."""
+    """Fit on every fold; the part holds the mean of the folds' coefficients. Raises StoppedError."""
     import numpy as np
 
     watch.check()
     if too_large(problem):
-        raise Stopped
+        raise StoppedError
     design = _design(problem)
     alpha = float(str(parameters["alpha"]))
     answer = np.zeros((len(problem.target), problem.outputs))
@@ -108,7 +108,9 @@ def run(
             weight, intercept = _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
         else:
             outputs = 1 if binary else problem.outputs
-            weight, intercept = _logistic(learn, problem.target[fold.train].astype(np.int64), outputs, scale, alpha, watch)
+            weight, intercept = _logistic(
+                learn, problem.target[fold.train].astype(np.int64), outputs, scale=scale, alpha=alpha, watch=watch
+            )
         weights.append(weight)
         intercepts.append(intercept)
         answer[fold.valid] = scoring.linked(design.rows[fold.valid] @ weight + intercept, link)
@@ -117,7 +119,7 @@ def run(
     return part, answer[problem.scored], ()
 
 
-def _logistic(rows: Any, labels: Any, outputs: int, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
+def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
     """Minimize the mean log loss plus an L2 penalty. (columns, outputs) and (outputs,)."""
     import numpy as np
     from scipy.optimize import minimize
@@ -144,7 +146,7 @@ def _logistic(rows: Any, labels: Any, outputs: int, scale: Any, alpha: float, wa
         return value + 0.5 * penalty * float((weight**2).sum()), slope
 
     start = np.zeros((width + 1) * outputs)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "maxcor": 20}).x
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "maxcor": 20, "ftol": 1e-7}).x
     return found[:-outputs].reshape(width, outputs), found[-outputs:]
 
 

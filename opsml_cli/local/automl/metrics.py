@@ -200,26 +200,30 @@ def regression(truth: Floats, predicted: Floats, span: float) -> dict[str, float
     return {name: found[name] for name in REGRESSION if name in found and math.isfinite(found[name])}
 
 
-def one(metric: str, truth: NDArray[np.generic], answer: Floats, span: float, positive: int | None = None) -> float:
+_SQUARED = ("r2_score", "explained_variance", "root_mean_squared_error", "normalized_root_mean_squared_error")
+_ABSOLUTE = ("mean_absolute_error", "normalized_mean_absolute_error")
+_AUC = ("AUC_weighted", "AUC_macro", "AUC_binary")
+
+
+def one(metric: str, truth: NDArray[np.generic], answer: Floats, span: float, positive: int | None = None) -> float:  # noqa: PLR0911
     """One metric, quickly, as a loss (less is better): what ensembles and comparisons minimize. `answer` (n, k) or (n, 1)."""
     import numpy as np
 
     if answer.shape[1] == 1:
-        values = answer[:, 0]
-        numbers = truth.astype(np.float64)
-        if "absolute_percentage" not in metric and metric in ("r2_score", "root_mean_squared_error", "normalized_root_mean_squared_error", "explained_variance"):  # fmt: skip
+        values, numbers = answer[:, 0], truth.astype(np.float64)
+        if metric in _SQUARED:
             return float(np.mean((numbers - values) ** 2))
-        if metric in ("mean_absolute_error", "normalized_mean_absolute_error"):
+        if metric in _ABSOLUTE:
             return float(np.mean(np.abs(numbers - values)))
         return _loss(metric, regression(numbers, values, span))
     labels = truth.astype(np.int64)
     if metric == "log_loss":
         return log_loss(labels, answer)
-    if answer.shape[1] == 2 and metric in ("AUC_weighted", "AUC_macro", "AUC_binary"):
-        area = auc(labels == 1, answer[:, 1])
-        return math.inf if math.isnan(area) else 1 - area
     if metric == "accuracy":
         return float(np.mean(answer.argmax(axis=1) != labels))
+    if answer.shape[1] == 2 and metric in _AUC:
+        area = auc(labels == 1, answer[:, 1])
+        return math.inf if math.isnan(area) else 1 - area
     return _loss(metric, classification(labels, answer, positive=positive))
 
 

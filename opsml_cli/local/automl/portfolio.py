@@ -79,7 +79,7 @@ _BASE: dict[str, object] = {
     "num_leaves": 31,
     "min_data_in_leaf": 20,
     "feature_fraction_bynode": 0.8,
-    "bagging_fraction": 1.0,
+    "bagging_fraction": 0.9,
     "lambda_l2": 1.0,
     "native_categories": False,
     "extra_trees": False,
@@ -95,17 +95,20 @@ def portfolio(task: Task, rows: int, allowed: Sequence[str]) -> list[Candidate]:
     """The fixed part, best first impression first. Small tables get trees that need fewer rows."""
     small = rows < 5000
     leaf = 20 if rows >= 2000 else max(2, rows // 100)
+    fine = 1023 if rows >= 10_000 else 255
     listed = [
         _boosted(1.0, min_data_in_leaf=leaf, num_leaves=15 if small else 31),
-        Candidate(LINEAR[task], {"alpha": 1.0}, 0.5),
-        _boosted(1.2, min_data_in_leaf=leaf, num_leaves=6, learning_rate=0.06, feature_fraction_bynode=0.6),
-        _boosted(1.2, min_data_in_leaf=leaf, num_leaves=48, extra_trees=True, learning_rate=0.06),
-        Candidate(FOREST, {"trees": 200, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.5}, 1.5),
+        _boosted(1.6, min_data_in_leaf=leaf, num_leaves=12 if small else 31, learning_rate=0.03,
+                 feature_fraction_bynode=0.4 if small else 0.65, max_bin=fine),
+        _boosted(1.5, min_data_in_leaf=leaf, num_leaves=6 if small else 20, learning_rate=0.03, lambda_l2=0.1,
+                 feature_fraction_bynode=0.6 if small else 0.8, max_bin=fine),
+        Candidate(LINEAR[task], {"alpha": 1.0}, 0.7),
+        _boosted(1.2, min_data_in_leaf=leaf, num_leaves=4, learning_rate=0.06, feature_fraction_bynode=0.5),
+        Candidate(FOREST, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
+        _boosted(1.5, min_data_in_leaf=leaf, num_leaves=48, extra_trees=True, learning_rate=0.06),
         _boosted(1.2, min_data_in_leaf=max(leaf, 10), num_leaves=31, native_categories=True, lambda_l2=10.0),
-        _boosted(1.6, min_data_in_leaf=max(2, leaf // 2), num_leaves=63, feature_fraction_bynode=0.4, learning_rate=0.03,
+        _boosted(2.2, min_data_in_leaf=max(2, leaf // 2), num_leaves=63, feature_fraction_bynode=0.4, learning_rate=0.03,
                  bagging_fraction=0.8, lambda_l2=5.0),
-        _boosted(1.0, min_data_in_leaf=leaf * 3, num_leaves=15, learning_rate=0.04, bagging_fraction=0.7,
-                 feature_fraction_bynode=0.5),
     ]  # fmt: skip
     return [candidate for candidate in listed if candidate.algorithm in allowed]
 
@@ -129,8 +132,9 @@ def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) 
             feature_fraction_bynode=round(float(draw.uniform(0.25, 1.0)), 2),
             bagging_fraction=round(float(draw.uniform(0.6, 1.0)), 2),
             lambda_l2=round(float(np.exp(draw.uniform(np.log(0.01), np.log(30)))), 3),
-            extra_trees=bool(draw.random() < 0.35),
-            native_categories=bool(draw.random() < 0.3),
+            extra_trees=bool(draw.random() < 0.2),
+            native_categories=bool(draw.random() < 0.25),
+            max_bin=1023 if rows >= 10_000 and draw.random() < 0.5 else 255,
         )
 
 
@@ -139,7 +143,7 @@ def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator) -> Can
 
     if FOREST in allowed and (LINEAR[task] not in allowed or draw.random() < 0.7):
         parameters: dict[str, object] = {
-            "trees": int(draw.integers(100, 400)),
+            "trees": int(draw.integers(60, 160)),
             "min_data_in_leaf": int(draw.integers(1, 30)),
             "feature_fraction_bynode": round(float(draw.uniform(0.2, 1.0)), 2),
         }

@@ -113,28 +113,29 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     else:
         folds = _folds(spec, part_values, read.task)
     span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
-    part_weights = None
-    if weights is not None:
-        part_weights = np.concatenate([weights[learn], weights[len(frame) :]])
+    part_weights = None if weights is None else np.concatenate([weights[learn], weights[len(frame) :]])
     whole = Problem(
         read.task, metric, matrix, part_values, part_weights, encoding.features, len(read.classes) or 1, span, read.positive,
         folds, spec.seed,
     )  # fmt: skip
-    held = _held(tables, frame, values, test, encoder, read)
+    held = _held(tables, frame, values, rows=test, encoder=encoder, read=read)
     if validated:  # what a refit may learn from: everything but the user's own test rows
         frame = pd.concat([frame, part.iloc[len(part) - validated :]], ignore_index=True)
         values = np.concatenate([values, part_values[len(part_values) - validated :]])
-    missing = {str(column): float(fitted_on[column].isna().mean()) for column in fitted_on.columns if column not in excluded}
+    checks = _checks(read, fitted_on, encoding, whole, held)
+    return Prepared(spec, read, encoding, whole, held, frame, values, weights, excluded, checks)
+
+
+def _checks(read: Target, frame: pd.DataFrame, encoding: Encoding, whole: Problem, held: Held | None) -> tuple[Guardrail, ...]:
+    missing = {str(column): float(frame[column].isna().mean()) for column in frame.columns if column != read.column}
     checks = [
-        *guardrails.of_target(read, max(2, len(folds))),
+        *guardrails.of_target(read, max(2, len(whole.folds))),
         *guardrails.of_columns(encoding, missing),
-        *guardrails.of_duplicates(matrix, held.matrix if held else None),
+        *guardrails.of_duplicates(whole.matrix, held.matrix if held else None),
     ]
     if held is None:
-        checks.append(
-            guardrails.warning("Test rows", f"{len(frame)} rows are too few to hold some out: there are no test metrics")
-        )
-    return Prepared(spec, read, encoding, whole, held, frame, values, weights, excluded, tuple(checks))
+        checks.append(guardrails.warning("Test rows", "too few rows to hold some out: there are no test metrics"))
+    return tuple(checks)
 
 
 def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, Encoding]:
@@ -212,7 +213,7 @@ def _weights(spec: AutoMLSpec, frame: pd.DataFrame) -> Floats | None:
         return None
     try:
         values = [scoring.number_of(value) for value in frame[spec.weight_column].tolist()]
-    except scoring._Unfit:
+    except scoring.UnfitError:
         raise InvalidInputError(f"the weight column {spec.weight_column!r} holds no numbers") from None
     weights = np.nan_to_num(np.array(values, dtype=np.float64), nan=1.0)
     if (weights < 0).any() or weights.sum() <= 0:
@@ -246,13 +247,14 @@ def _held_rows(
 def _usable(codes: NDArray[np.generic], task: Task) -> NDArray[np.bool_]:
     import numpy as np
 
-    return np.isfinite(codes.astype(np.float64)) if task is Task.REGRESSION else codes >= 0
+    return np.isfinite(codes.astype(np.float64)) if task is Task.REGRESSION else codes.astype(np.int64) >= 0
 
 
 def _held(
     tables: Tables,
     frame: pd.DataFrame,
     values: NDArray[np.generic],
+    *,
     rows: NDArray[np.int64],
     encoder: scoring.Encoder,
     read: Target,

@@ -29,7 +29,7 @@ def with_and_without(
     problem: Problem, columns: Sequence[str], seconds: float, stopped: Callable[[], bool]
 ) -> tuple[float, float] | None:
     """AUC (the mean over classes) or R squared on unseen rows, with all columns and without `columns`. None when the time
-    does not reach. Raises boosting.Stopped."""
+    does not reach. Raises boosting.StoppedError."""
     kept = [index for index, feature in enumerate(problem.features) if feature.column not in columns]
     small = _sample(problem)
     reduced = replace(small, matrix=small.matrix[:, kept], features=[problem.features[index] for index in kept])

@@ -42,7 +42,7 @@ class ColumnError(ValueError):
         self.absent = absent
 
 
-class _Unfit(Exception):
+class UnfitError(Exception):
     """A value that its coder cannot read; `expected` says what it reads."""
 
     def __init__(self, expected: str) -> None:
@@ -62,12 +62,12 @@ def is_missing(value: object) -> bool:
     if isinstance(value, str):
         return not value.strip()
     if isinstance(value, float):
-        return value != value
+        return math.isnan(value)
     return type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, np.floating) and bool(np.isnan(value)))
 
 
 def category_text(value: object) -> str:
-    """The text under which a value of a category column is known; raises _Unfit for what is no single value."""
+    """The text under which a value of a category column is known; raises UnfitError for what is no single value."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | np.bool_):
@@ -79,7 +79,7 @@ def category_text(value: object) -> str:
         return str(int(number)) if number.is_integer() else repr(number)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    raise _Unfit("text")
+    raise UnfitError("text")
 
 
 def number_of(value: object, tokens: frozenset[str] = frozenset()) -> float:
@@ -87,20 +87,20 @@ def number_of(value: object, tokens: frozenset[str] = frozenset()) -> float:
     if is_missing(value):
         return MISSING
     if isinstance(value, bool | np.bool_):
-        raise _Unfit("a number")
+        raise UnfitError("a number")
     if isinstance(value, str):
         text = value.strip()
         if text in tokens:
             return MISSING
         if "_" in text:
-            raise _Unfit("a number")
+            raise UnfitError("a number")
         value = text
     elif not hasattr(value, "__float__"):
-        raise _Unfit("a number")
+        raise UnfitError("a number")
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
-        raise _Unfit("a number") from None
+        raise UnfitError("a number") from None
     except OverflowError:
         return MISSING
     return number if math.isfinite(number) else MISSING
@@ -120,7 +120,7 @@ def boolean_of(value: object) -> float:
             return 0.0
     elif isinstance(value, int | float | np.integer | np.floating) and value in (0, 1):
         return float(value)
-    raise _Unfit("true or false")
+    raise UnfitError("true or false")
 
 
 def moment_of(value: object) -> datetime | None:
@@ -131,14 +131,14 @@ def moment_of(value: object) -> datetime | None:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise _Unfit("a date or time such as 2026-01-31 or 2026-01-31T12:00:00") from None
+            raise UnfitError("a date or time such as 2026-01-31 or 2026-01-31T12:00:00") from None
     elif isinstance(value, np.datetime64):
         value = value.astype("datetime64[us]").item()
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo is not None else value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    raise _Unfit("a date or time such as 2026-01-31 or 2026-01-31T12:00:00")
+    raise UnfitError("a date or time such as 2026-01-31 or 2026-01-31T12:00:00")
 
 
 _ORIGIN = datetime(1970, 1, 1)
@@ -183,7 +183,8 @@ def _number_coder(tokens: frozenset[str]) -> Callable[[object], float]:
 
 class Encoder:
     """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime) and
-    for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: missing)."""
+    for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
+    counts as missing)."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self._coders: list[tuple[str, Callable[[object], Any], bool, str]] = []
@@ -215,7 +216,7 @@ class Encoder:
                 try:
                     matrix[index] = [code(row[name]) for name, code in simple]
                     continue
-                except (KeyError, _Unfit, TypeError):
+                except (KeyError, UnfitError, TypeError):
                     pass
             matrix[index] = self._slow(index, row)
         return matrix
@@ -227,7 +228,7 @@ class Encoder:
                 raise ColumnError(index, name, None, expected, absent=True)
             try:
                 coded = code(row[name])
-            except _Unfit as error:
+            except UnfitError as error:
                 raise ColumnError(index, name, row[name], error.expected) from None
             except (TypeError, ValueError, OverflowError):
                 raise ColumnError(index, name, row[name], expected) from None
@@ -245,12 +246,12 @@ class Encoder:
             if name not in frame.columns:
                 raise ColumnError(0, name, None, expected, absent=True)
             size = len(DATE_PARTS) if many else 1
-            self._column(matrix[:, place : place + size], frame[name], code, many, expected)
+            self._column(matrix[:, place : place + size], frame[name], code, expected)
             place += size
         return matrix
 
     @staticmethod
-    def _column(target: np.ndarray, series: Any, code: Callable[[object], Any], many: bool, expected: str) -> None:
+    def _column(target: np.ndarray, series: Any, code: Callable[[object], Any], expected: str) -> None:
         name = series.name
         if expected == "a number" and series.dtype.kind in "iuf" and isinstance(series.dtype, np.dtype):
             values = series.to_numpy(dtype=np.float64)
@@ -262,8 +263,8 @@ class Encoder:
         for index, value in enumerate(distinct):
             try:
                 coded[index] = code(value)
-            except (_Unfit, TypeError, ValueError, OverflowError) as error:
-                wanted = error.expected if isinstance(error, _Unfit) else expected
+            except (UnfitError, TypeError, ValueError, OverflowError) as error:
+                wanted = error.expected if isinstance(error, UnfitError) else expected
                 raise ColumnError(int(np.argmax(positions == index)), str(name), value, wanted) from None
         target[:] = coded[positions]
 
@@ -378,7 +379,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     """(n, k) scores to probabilities."""
     scores = scores - scores.max(axis=1, keepdims=True)
     grown = np.exp(scores)
-    return grown / grown.sum(axis=1, keepdims=True)
+    return np.asarray(grown / grown.sum(axis=1, keepdims=True))
 
 
 class Linear:
@@ -401,7 +402,7 @@ class Linear:
 
     def scores(self, matrix: np.ndarray) -> np.ndarray:
         """(n, k) raw scores."""
-        result = np.tile(self.intercept, (len(matrix), 1))
+        result: np.ndarray = np.tile(self.intercept, (len(matrix), 1))
         if len(self.numbers):
             values = matrix[:, self.numbers]
             absent = np.isnan(values)
@@ -422,7 +423,7 @@ class Member:
 
     def __init__(self, document: Mapping[str, Any], folder: Path, outputs: int, width: int) -> None:
         self.weight = float(document["weight"])
-        self.link = document["link"]  # none | logistic | softmax | share | log1p: from the parts' mean to the answer
+        self.link = document["link"]  # from the parts' mean to the answer: see `linked`
         self.boosters: list[Booster] = []
         self.linear: list[Linear] = []
         for name in document["files"]:
@@ -458,24 +459,23 @@ class Member:
 
 
 def linked(scores: np.ndarray, link: str) -> np.ndarray:
-    """Apply a member's link to the mean of its parts: (n, outputs) to (n, k)."""
+    """Apply a member's link to the mean of its parts: (n, outputs) to (n, k).
+
+    `none`; `positive`: one column, the second class's probability; `share`: bounded votes, one column a class or the second
+    class alone; `logistic` and `softmax`: scores."""
     if link == "none":
         return scores
-    if link == "positive":  # one column, the second class's probability
-        return np.hstack([1.0 - scores, scores])
-    if link == "share":  # bounded votes, one column a class (or the second class alone)
-        votes = np.clip(scores, 1e-6, 1.0 - 1e-6)
-        if votes.shape[1] == 1:
-            return np.hstack([1.0 - votes, votes])
-        return votes / votes.sum(axis=1, keepdims=True)
-    if link == "logistic":
-        positive = 1.0 / (1.0 + np.exp(-np.clip(scores, -700.0, 700.0)))
-        return np.hstack([1.0 - positive, positive])
     if link == "softmax":
         return softmax(scores)
-    if link == "log1p":
-        return np.expm1(scores)
-    raise ValueError(f"unknown link {link!r}")
+    if link == "logistic":
+        scores = 1.0 / (1.0 + np.exp(-np.clip(scores, -700.0, 700.0)))
+    elif link == "share":
+        scores = np.clip(scores, 1e-6, 1.0 - 1e-6)
+    elif link != "positive":
+        raise ValueError(f"unknown link {link!r}")
+    if scores.shape[1] == 1:
+        return np.hstack([1.0 - scores, scores])
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True))
 
 
 class TabularModel:

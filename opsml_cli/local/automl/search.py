@@ -173,7 +173,7 @@ class Search:
         """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
         clock = self._plan.clock
         with self._lock:
-            ranked = sorted(self.results, key=lambda result: self._loss(result))[:3]
+            ranked = sorted(self.results, key=self._loss)[:3]
         if not ranked:
             return clock.started + (clock.end - clock.started) * 0.5
         reserve = min(0.3 * clock.total, _REFIT * sum(result.seconds for result in ranked))
@@ -195,8 +195,8 @@ class Search:
             deadline, keep = started + limits.trial_timeout_seconds, True
         watch = boosting.Watch(deadline, keep, self._events.stop_requested)
         try:
-            part, answer, rounds = trials.run(self._problem, self._binned, candidate, watch, workers)
-        except boosting.Stopped:
+            part, answer, rounds = trials.run(self._problem, self._binned, candidate, watch, workers=workers)
+        except boosting.StoppedError:
             self._unfinished(name, candidate, time.monotonic() - started)
             return
         except boosting.lightgbm().basic.LightGBMError as error:

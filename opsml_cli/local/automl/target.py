@@ -68,7 +68,7 @@ def _plain(value: object) -> object:
         return value
     try:
         return scoring.category_text(value)
-    except scoring._Unfit:
+    except scoring.UnfitError:
         raise InvalidInputError(
             "the target column holds lists or mappings", cause="a target is one value a row", fix="--target-column COLUMN"
         ) from None
@@ -93,7 +93,7 @@ def _numbers(name: str, labels: list[object]) -> Target:
     for index, label in enumerate(labels):
         try:
             values[index] = scoring.number_of(label) if not isinstance(label, bool) else float(label)
-        except scoring._Unfit:
+        except scoring.UnfitError:
             raise InvalidInputError(
                 f"the target column {name!r} holds {label!r}, which is no number",
                 cause="regression needs a numeric target",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,10 +43,11 @@ def run(
     binned: boosting.Binned,
     candidate: Candidate,
     watch: boosting.Watch,
+    *,
     workers: int,
     rounds: tuple[int, ...] | None = None,
 ) -> tuple[Part, Floats, tuple[int, ...]]:
-    """Fit the candidate on every fold: its part, its answers on the scored rows, its rounds. Raises boosting.Stopped."""
+    """Fit the candidate on every fold: its part, its answers on the scored rows, its rounds. Raises boosting.StoppedError."""
     import numpy as np
 
     answer = np.zeros((len(problem.target), problem.outputs))
@@ -160,3 +161,11 @@ def answer_of(part: Part, matrix: Floats) -> Floats:
         total = found if total is None else total + found
     assert total is not None
     return total / len(part.linear)
+
+
+def blended(parts: Sequence[Part], matrix: Floats) -> Floats:
+    """The weighted answer (rows, k) of all parts."""
+    total = answer_of(parts[0], matrix) * parts[0].weight
+    for part in parts[1:]:
+        total = total + answer_of(part, matrix) * part.weight
+    return total
