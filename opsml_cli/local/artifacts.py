@@ -76,7 +76,7 @@ class Blobs:
         if final.exists():
             return final
         try:
-            os.rename(received.path, final)
+            received.path.rename(final)
         except OSError:
             # A folder of the same content was kept by another process in between.
             if not final.exists():

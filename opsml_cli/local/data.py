@@ -53,6 +53,11 @@ class LocalData:
             known = self._same(spec, kind, received.sha256)
             profile = known.profile if known is not None else self._profiled(received, kind, spec, source, progress)
             target = spec.target_column
+            if target is not None and profile is None:
+                raise InvalidInputError(
+                    f"{source.shown} is a folder, no table, so it has no column {target!r}",
+                    fix=f"add an {_TABLE} file to it, or register the table's file",
+                )
             if known is not None and profile is not None and target is not None and not _has_target(profile, target):
                 profile = self._with_target(received.path, profile, target, source.shown)
             asset = DataAsset(
@@ -152,9 +157,13 @@ class LocalData:
             digest, size = hash_folder(source.path, source.shown) if folder else hash_parts(chunks(source))
             yield Received(source.path, digest, size)
         elif dry_run:
-            with tempfile.TemporaryDirectory(prefix="opsml-") as scratch:
-                with Blobs(Path(scratch)).receive_file(_counted(chunks(source), None, progress), source.shown) as received:
-                    yield received
+            progress.phase(f"Reading {source.shown}")
+            parts = _counted(chunks(source), None, progress)
+            with (
+                tempfile.TemporaryDirectory(prefix="opsml-") as scratch,
+                Blobs(Path(scratch)).receive_file(parts, source.shown) as received,
+            ):
+                yield received
         else:
             progress.phase(f"Copying {source.shown}")
             if source.kind == "folder":
@@ -179,11 +188,6 @@ class LocalData:
         from opsml_cli.local.tables import profile_table
 
         if kind is DataType.URI_FOLDER:
-            if spec.target_column is not None:
-                raise InvalidInputError(
-                    f"{source.shown} is a folder, no table, so it has no column {spec.target_column!r}",
-                    fix=f"add an {_TABLE} file to it, or register the table's file",
-                )
             return None
         progress.phase(f"Profiling {source.shown}")
         return profile_table(received.path, target_column=spec.target_column, name=source.shown, progress=progress)

@@ -61,7 +61,8 @@ def save(connection: sqlite3.Connection, asset: DataAsset) -> None:
     """Insert the version, or set the labels of the one that is there."""
     key, version = names.key(asset.name), names.key(asset.version)
     document = _compact(
-        {name: getattr(asset, name) for name in _FIELDS} | {"version": asset.version, "type": asset.type, "tags": dict(asset.tags)}
+        {name: getattr(asset, name) for name in _FIELDS}
+        | {"version": asset.version, "type": asset.type, "tags": dict(asset.tags)}
     )
     profile = None if asset.profile is None else _compact(profile_document(asset.profile))
     connection.execute(

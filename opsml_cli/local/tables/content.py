@@ -60,7 +60,7 @@ def open_content(path: Path, compression: str | None, name: str, limits: Limits 
 def _bomb(name: str, limits: Limits) -> InvalidInputError:
     return InvalidInputError(
         f"{name} expands beyond the limit while it is decompressed",
-        cause=f"more than {limits.ratio:.0f} times its size, or more than {limits.total_bytes >> 30} GiB: a decompression bomb?",
+        cause=f"more than {limits.ratio:.0f} times its size, or {limits.total_bytes >> 30} GiB: a decompression bomb?",
         fix="decompress it yourself if you trust it, and register the plain file",
     )
 

@@ -35,9 +35,8 @@ def header(path: Path, form: TableFormat, name: str) -> tuple[str, ...]:
     """The column names, checked: none blank, none twice."""
     if not form.header and form.names:
         return form.names
-    with open_content(path, form.compression, name) as stream:
-        with closing(_records(stream, form, name)) as rows:
-            first = next((row for _, row in rows if row), None)
+    with open_content(path, form.compression, name) as stream, closing(_records(stream, form, name)) as rows:
+        first = next((row for _, row in rows if row), None)
     if first is None:
         raise InvalidInputError(f"{name} is empty", cause="no header and no row", fix="check how the file was written")
     if not form.header:

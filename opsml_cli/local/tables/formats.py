@@ -8,6 +8,7 @@ import io
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.local.tables.content import compression_of, open_content
@@ -70,7 +71,8 @@ def detect(path: Path, name: str | None = None, *, delimiter: str | None = None,
     for magic, kind in _OTHER_FORMATS:
         if head.startswith(magic):
             raise InvalidInputError(
-                f"{shown} is {kind}, no table opsml reads", fix="convert it to CSV, Parquet or JSON lines (gzip or zip are fine)"
+                f"{shown} is {kind}, no table opsml reads",
+                fix="convert it to CSV, Parquet or JSON lines (gzip or zip are fine)",
             )
     form = TableFormat("csv", compression, encoding or text_encoding(head, shown))
     text = _decoded(head, form.encoding or "utf-8", shown)
@@ -80,10 +82,10 @@ def detect(path: Path, name: str | None = None, *, delimiter: str | None = None,
     return replace(form, delimiter=delimiter or sniff_delimiter(text))
 
 
-def _read_head(stream: io.BufferedIOBase | object) -> bytes:
+def _read_head(stream: BinaryIO) -> bytes:
     parts, size = [], 0
     while size < HEAD_BYTES:
-        part = stream.read(HEAD_BYTES - size)  # type: ignore[attr-defined]
+        part = stream.read(HEAD_BYTES - size)
         if not part:
             break
         parts.append(part)

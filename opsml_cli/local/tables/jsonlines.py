@@ -31,7 +31,9 @@ def records(path: Path, form: TableFormat, name: str) -> Iterator[Record]:
 def parsed(stream: BinaryIO, form: TableFormat, name: str) -> Iterator[Record]:
     """As `records`, from an open stream."""
     if form.encoding not in (None, "utf-8", "utf-8-sig"):
-        raise InvalidInputError(f"{name} has the wrong encoding: JSON is UTF-8, this is {form.encoding}", fix="save it as UTF-8")
+        raise InvalidInputError(
+            f"{name} has the wrong encoding: JSON is UTF-8, this is {form.encoding}", fix="save it as UTF-8"
+        )
     if form.kind == "json":
         content = stream.read(MAX_ARRAY + 1)
         if len(content) > MAX_ARRAY:

@@ -25,7 +25,9 @@ def read_mltable(folder: Path, name: str) -> Table:
     from opsml_cli.documents import read_document
 
     if not (folder / FILE).is_file():
-        raise NotFoundError(f"{name} has no {FILE} file", cause="a folder is a table only with one", fix="give the table's file")
+        raise NotFoundError(
+            f"{name} has no {FILE} file", cause="a folder is a table only with one", fix="give the table's file"
+        )
     document = read_document(folder / FILE, source=f"{name}/{FILE}")
 
     def read(value: object) -> Table:
@@ -46,7 +48,9 @@ def read_mltable(folder: Path, name: str) -> Table:
 def _files(fields: Fields, folder: Path, name: str) -> list[tuple[Path, str]]:
     entries = fields.raw("paths")
     if not isinstance(entries, list) or not entries:
-        raise FieldError(("paths",), "paths is missing or empty", "expected a list of `- file: …`, `- folder: …`, `- pattern: …`")
+        raise FieldError(
+            ("paths",), "paths is missing or empty", "expected a list of `- file: …`, `- folder: …`, `- pattern: …`"
+        )
     found: dict[Path, str] = {}
     for position, entry in enumerate(entries):
         where = ("paths", position)
@@ -109,10 +113,8 @@ def _reader(fields: Fields) -> _Reader:
         raise FieldError(("transformations",), "transformations is no list")
     for position, step in enumerate(steps):
         where = ("transformations", position)
-        if isinstance(step, str):
-            step = {step: {}}
-        section = Fields(step, where)
-        for key in section.keys():
+        section = Fields({step: {}} if isinstance(step, str) else step, where)
+        for key in section.keys():  # noqa: SIM118 - no mapping
             if key not in _READERS:
                 raise FieldError((*where, key), f"the transformation {key!r} is not supported here",
                                  f"expected one of {', '.join(_READERS)}; make other changes in the files")  # fmt: skip

@@ -14,6 +14,7 @@ from opsml_cli.local.tables.formats import PARQUET_MAGIC
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MAX_FOOTER = 64 << 20
 MAX_ROW_GROUPS = 100_000
@@ -44,7 +45,7 @@ def batches(path: Path, name: str, columns: Sequence[str] | None = None) -> Iter
 
 
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[object]:
+def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -88,6 +89,6 @@ def _check_sizes(metadata: object, size: int, name: str) -> None:
     if groups > MAX_ROW_GROUPS or any(not 0 <= one <= MAX_GROUP_BYTES for one in sizes) or sum(sizes) > MAX_RATIO * size:
         raise InvalidInputError(
             f"{name} expands beyond the limit while it is read",
-            cause=f"a row group of more than {MAX_GROUP_BYTES >> 30} GiB, or {MAX_RATIO:,} times its size: a decompression bomb?",
+            cause=f"a row group beyond {MAX_GROUP_BYTES >> 30} GiB, or {MAX_RATIO:,} times its size: a decompression bomb?",
             fix="write it with smaller row groups",
         )

@@ -43,7 +43,9 @@ def _profiled(table: Table, target_column: str | None, progress: Progress) -> Da
     rows, columns = _accumulated(table, table.columns, progress)
     if rows == 0:
         raise InvalidInputError(
-            f"{table.name} has a header and no rows", cause="only the column names are there", fix="check how the file was written"
+            f"{table.name} has a header and no rows",
+            cause="only the column names are there",
+            fix="check how the file was written",
         )
     target = next((_target(column) for column in columns if column.name == target_column), None)
     first = table.parts[0].form

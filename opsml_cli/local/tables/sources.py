@@ -170,8 +170,12 @@ def _check_status(status: int, shown: str) -> None:
     if status in (401, 403, 407):
         raise NotAllowedError(f"{shown} refuses access (HTTP {status})", fix="check the URL's signature or rights")
     if status != 200:
-        raise OpsmlError(f"{shown} answered HTTP {status}", fix=_TRANSIENT if status >= 500 or status == 429 else "check the URL")
+        raise OpsmlError(
+            f"{shown} answered HTTP {status}", fix=_TRANSIENT if status >= 500 or status == 429 else "check the URL"
+        )
 
 
 def _too_large(shown: str, limits: FetchLimits) -> QuotaError:
-    return QuotaError(f"{shown} is larger than {limits.total_bytes >> 20:,} MiB", fix="download it yourself and register the file")
+    return QuotaError(
+        f"{shown} is larger than {limits.total_bytes >> 20:,} MiB", fix="download it yourself and register the file"
+    )
