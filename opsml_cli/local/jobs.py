@@ -49,7 +49,8 @@ class LocalJobs:
         self._data = data
 
     def begin_automl(self, spec: AutoMLSpec, dry_run: bool = False, *, parent: str | None = None) -> Job:
-        """As the port says. `attempts` of the result above 1: an earlier job goes on; `started_at` set: it runs already.
+        """As the port says. The result is the job as this call left it, NotStarted. `attempts` above 1: an earlier job goes
+        on; with any other state, or `started_at` set, it was joined.
         `parent` is the run that this job is a step of; steps are compared only with steps of the same run."""
         from opsml_cli.local import automl_document, automl_request
 
@@ -67,8 +68,9 @@ class LocalJobs:
             name = self._go_on(earlier) if earlier is not None else self._insert(request, identity, parent, spec.name)
             if name is not None:
                 break
+        begun = self.get(name)
         job_process.launch(self._layout, self._store, name, RUNNER, [str(self._layout.root), name])
-        return self.get(name)
+        return begun
 
     def get(self, name: str) -> Job:
         with self._store.read() as connection:

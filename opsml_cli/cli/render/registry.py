@@ -22,6 +22,14 @@ MODULES: dict[str, str] = {
     "DataAsset": "data",
     "DataProfile": "data",
     "Registered": "data",
+    # train, jobs, models
+    "Job": "job",
+    "Trial": "job",
+    "Watched": "job",
+    "JobLogLine": "job",
+    "Downloaded": "job",
+    "Model": "model",
+    "RegisteredModel": "model",
     # insights, logs, swagger
     "RequestStats": "insights",
     "LogLine": "insights",
