@@ -226,6 +226,7 @@ class ScoringApp:
             candidate = routing.candidates.get(revision.decode("latin-1"))
             if candidate is None:
                 raise _Refused(404, "not_found", "no such revision is loaded")
+            request.telling = False  # our own proof before the swap is no client's request
             return candidate
         wanted = request.headers.get(DEPLOYMENT_HEADER)
         if wanted is not None:
