@@ -225,7 +225,7 @@ class Comparison:
     def _send(self, method: str, path: str, *, key: str | None = "", **options: Any) -> httpx.Response:
         """`key` empty: the right one; None: none."""
         self.requests += 1
-        headers = dict(options.pop("headers", {}))
+        headers = {"user-agent": "opsml-check", **options.pop("headers", {})}
         if key is not None:
             headers["authorization"] = f"Bearer {key or self._key}"
         return self._client.request(method, path, headers=headers, **options)
