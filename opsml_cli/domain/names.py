@@ -10,6 +10,7 @@ from opsml_cli.domain.errors import UsageError
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}\Z", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,29}\Z", re.ASCII)
 _ENDPOINT = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,30})[A-Za-z0-9]\Z", re.ASCII)
+_STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z", re.ASCII)
 # Reserved by Windows whatever the suffix; a workspace may be copied to such a machine.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?\Z", re.IGNORECASE)
 
@@ -52,6 +53,13 @@ def endpoint_name(text: str, kind: str = "endpoint name") -> str:
     """`text` when it is a valid endpoint or deployment name (3 to 32 characters); otherwise UsageError."""
     if not _ENDPOINT.match(text) or _DEVICE.match(text):
         raise _refuse(kind, text, "3 to 32 letters, digits or '-', starting with a letter, ending with a letter or digit")
+    return text
+
+
+def step_name(text: str, kind: str = "step name") -> str:
+    """`text` when a pipeline's expressions can name it (a step, input or output); otherwise UsageError."""
+    if not _STEP.match(text) or _DEVICE.match(text):
+        raise _refuse(kind, text, "1 to 128 letters, digits or '_', starting with a letter or '_'")
     return text
 
 

@@ -33,7 +33,7 @@ class PipelineInput:
 
 @dataclass(frozen=True, slots=True)
 class PipelineEndpoint:
-    """One published version and the URL that triggers it."""
+    """One published version and the URL that triggers it. `notes`: what its YAML asks for without effect here."""
 
     name: str
     version: str
@@ -44,6 +44,7 @@ class PipelineEndpoint:
     created_at: str
     description: str | None = None
     versions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ class Layout:
     def job(self, name: str) -> Path:
         return self.root / "jobs" / names.key(names.asset_name(name, "job name"))
 
+    def step(self, run: str, name: str) -> Path:
+        """Files of one step of a pipeline run."""
+        return self.job(run) / "steps" / names.key(names.step_name(name))
+
     def model(self, name: str, version: str) -> Path:
         return self.root / "models" / names.key(names.asset_name(name, "model name")) / names.key(names.version(version))
 

@@ -37,8 +37,13 @@ def _first(connection: sqlite3.Connection) -> None:
              sequence INTEGER NOT NULL, sha256 TEXT NOT NULL, created_at TEXT NOT NULL, document TEXT NOT NULL,
              PRIMARY KEY(name_key, version)) WITHOUT ROWID""",
         """CREATE TABLE steps(
-             run_key TEXT NOT NULL, name TEXT NOT NULL, sequence INTEGER NOT NULL, status TEXT NOT NULL,
+             run_key TEXT NOT NULL, name TEXT NOT NULL, sequence INTEGER NOT NULL, status TEXT NOT NULL, reuse_key TEXT,
              document TEXT NOT NULL, PRIMARY KEY(run_key, name)) WITHOUT ROWID""",
+        "CREATE INDEX steps_reuse ON steps(reuse_key) WHERE reuse_key IS NOT NULL",
+        "CREATE TABLE pipeline_snapshots(sha256 TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
+        # request_key: what a client calls its request, so that repeating it finds the run instead of starting another.
+        """CREATE TABLE pipeline_runs(
+             run_key TEXT PRIMARY KEY, snapshot TEXT NOT NULL, request_key TEXT UNIQUE, document TEXT NOT NULL) WITHOUT ROWID""",
     ):
         connection.execute(statement)
 

@@ -60,10 +60,7 @@ class Graph:
         return (*self._where, step.name, *name.split("."))
 
     def _typed(self, step: StepDefinition, item: StepInput, where: Where) -> StepInput:
-        if item.template is None:
-            kind = item.type
-        else:
-            kind = self._type_of_template(step, item.template, where)
+        kind = item.type if item.template is None else self._type_of_template(step, item.template, where)
         port = step.ports.get(item.name)
         wanted = port.type if port is not None else item.type
         if not isinstance(step.work, CommandWork):
@@ -110,7 +107,9 @@ class Graph:
         if reference.scope is Scope.STEP_OUTPUT and reference.step is not None:
             producer = self._steps.get(reference.step)
             if producer is None:
-                raise FieldError(where, f"there is no step {reference.step!r}", did_you_mean(reference.step, tuple(self._steps)))
+                raise FieldError(
+                    where, f"there is no step {reference.step!r}", did_you_mean(reference.step, tuple(self._steps))
+                )
             if reference.name not in producer.outputs:
                 raise FieldError(
                     where,
@@ -137,7 +136,9 @@ class Graph:
                 port = step.ports.get(reference.name)
                 if port is None:
                     raise FieldError(
-                        where, f"the step {step.name} has no input {reference.name!r}", did_you_mean(reference.name, tuple(step.ports))
+                        where,
+                        f"the step {step.name} has no input {reference.name!r}",
+                        did_you_mean(reference.name, tuple(step.ports)),
                     )
                 if port.optional and port.default is None and not in_optional:
                     raise FieldError(
@@ -154,7 +155,9 @@ class Graph:
                     )
             else:
                 raise FieldError(
-                    where, f"{reference.text} cannot stand in a command", "bind it to an input of the step, and name that: ${{inputs.NAME}}"
+                    where,
+                    f"{reference.text} cannot stand in a command",
+                    "bind it to an input of the step, and name that: ${{inputs.NAME}}",
                 )
 
     def _check_outputs(self) -> None:
@@ -169,7 +172,9 @@ class Graph:
                         where, f"the pipeline has no output {output.bound!r}", did_you_mean(output.bound, tuple(self._outputs))
                     )
                 if output.bound in writers:
-                    raise FieldError(where, f"the steps {writers[output.bound]} and {step.name} both write outputs.{output.bound}")
+                    raise FieldError(
+                        where, f"the steps {writers[output.bound]} and {step.name} both write outputs.{output.bound}"
+                    )
                 wanted = self._outputs[output.bound].type
                 if not accepts(wanted, output.type):
                     raise FieldError(where, f"outputs.{output.bound} wants {wanted}, and is given {output.type}")
@@ -177,7 +182,9 @@ class Graph:
         for name in self._outputs:
             if name not in writers:
                 raise FieldError(
-                    ("outputs", name), f"no step writes outputs.{name}", f"bind it in a step: outputs: {{x: ${{{{parent.outputs.{name}}}}}}}"
+                    ("outputs", name),
+                    f"no step writes outputs.{name}",
+                    f"bind it in a step: outputs: {{x: ${{{{parent.outputs.{name}}}}}}}",
                 )
 
     def _ordered(self, steps: Mapping[str, StepDefinition]) -> tuple[StepDefinition, ...]:

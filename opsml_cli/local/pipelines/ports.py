@@ -9,7 +9,6 @@ from opsml_cli.domain import names
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.fields import FieldError, Fields, did_you_mean
 from opsml_cli.domain.names import AssetRef
-from opsml_cli.local.pipelines.bindings import NAME
 from opsml_cli.local.pipelines.definition import LITERAL_TYPES, PATH_TYPES, Local, Output, Port
 from opsml_cli.local.pipelines.sources import Sources, local_key
 
@@ -25,11 +24,10 @@ _EXPECTED = {
 
 def identifier(name: str, section: Fields, what: str) -> str:
     """`name` when bindings can name it."""
-    if not NAME.match(name):
-        raise FieldError(
-            (*section.where, name), f"{name!r} is no valid name of {what}", "letters, digits and '_', starting with a letter or '_'"
-        )
-    return name
+    try:
+        return names.step_name(name, f"name of {what}")
+    except UsageError as error:
+        raise FieldError((*section.where, name), error.message, error.cause) from error
 
 
 def type_of_literal(value: Scalar) -> str:
@@ -89,17 +87,21 @@ def asset_ref(text: str, section: Fields, key: str) -> AssetRef:
         raise FieldError((*section.where, key), error.message, error.cause) from error
 
 
-def path_value(text: str, kind: str, section: Fields, key: str, sources: Sources, base: str) -> AssetRef | Local:
+def path_value(text: str, kind: str, section: Fields, key: str, sources: Sources, *, base: str = "") -> AssetRef | Local:
     """A `path:`: a registered asset, or a file or folder beside the YAML that holds it."""
     where = (*section.where, key)
     if text.startswith("azureml:") and not text.startswith("azureml://"):
         return asset_ref(text, section, key)
     found = local_key(text, base)
     if found is None:
-        raise FieldError(where, f"{text!r} is no local path", "register it first: opsml data register NAME SOURCE, then azureml:NAME:1")
+        raise FieldError(
+            where, f"{text!r} is no local path", "register it first: opsml data register NAME SOURCE, then azureml:NAME:1"
+        )
     there = sources.kind(found)
     if there is None:
-        raise FieldError(where, f"no file or folder {text!r}", "relative paths start from the folder of the YAML that holds them")
+        raise FieldError(
+            where, f"no file or folder {text!r}", "relative paths start from the folder of the YAML that holds them"
+        )
     wanted = "file" if kind == "uri_file" else "folder"
     if there != wanted:
         raise FieldError(where, f"{text!r} is a {there}; the type {kind} wants a {wanted}")
@@ -160,7 +162,7 @@ def _port(name: str, fields: Fields, sources: Sources, base: str) -> Port:
                 raise FieldError((*fields.where, key), str(error)) from error
     elif path is not None or isinstance(default, str):
         text = path if path is not None else str(default)
-        given = path_value(text, kind, fields, "path" if path is not None else "default", sources, base)
+        given = path_value(text, kind, fields, "path" if path is not None else "default", sources, base=base)
     return Port(name, kind, given, optional, minimum, maximum, choices, description)
 
 
@@ -201,7 +203,9 @@ def parent_output(text: str) -> str | None:
     return reference.name if reference is not None and reference.scope is Scope.PARENT_OUTPUT else None
 
 
-def read_step_outputs(section: Fields | None, declared: Mapping[str, Output], parents: Mapping[str, Output]) -> dict[str, Output]:
+def read_step_outputs(
+    section: Fields | None, declared: Mapping[str, Output], parents: Mapping[str, Output]
+) -> dict[str, Output]:
     """A step's outputs: those its component declares, with what the step says of them. `parents`: the pipeline's."""
     outputs = dict(declared)
     if section is None:

@@ -36,9 +36,7 @@ def _read(fields: Fields, sources: Sources) -> PipelineDefinition:
     notes: list[str] = []
     for key in _LABELS:
         fields.raw(key)
-    for key in _WITHOUT_EFFECT:
-        if fields.raw(key) is not None:
-            notes.append(f"{key} has no effect on this machine")
+    notes += [f"{key} has no effect on this machine" for key in _WITHOUT_EFFECT if fields.raw(key) is not None]
     experiment = fields.text("experiment_name")
     if experiment is not None:
         try:
@@ -103,8 +101,7 @@ def _settings(section: Fields | None, notes: list[str]) -> tuple[bool, bool]:
     if section is None:
         return False, False
     continue_on_failure, force = section.flag("continue_on_step_failure"), section.flag("force_rerun")
-    for key in _SETTINGS_WITHOUT_EFFECT:
-        if section.raw(key) is not None:
-            notes.append(f"settings.{key} has no effect on this machine")
+    without = [key for key in _SETTINGS_WITHOUT_EFFECT if section.raw(key) is not None]
+    notes.extend(f"settings.{key} has no effect on this machine" for key in without)
     section.done()
     return bool(continue_on_failure), bool(force)

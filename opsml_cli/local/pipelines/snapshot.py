@@ -127,14 +127,19 @@ def store_tree(layout: Layout | None, path: Path, *, code: bool) -> Tree:
                 fix="name what is no code in a file .amlignore there",
             )
         if len(found) > MAX_FILES:
-            raise QuotaError(f"the folder {path.name} holds more than {MAX_FILES} files", fix="name what is not needed in a file .amlignore there")
+            raise QuotaError(
+                f"the folder {path.name} holds more than {MAX_FILES} files",
+                fix="name what is not needed in a file .amlignore there",
+            )
     return Tree("folder", tuple(sorted(found, key=lambda item: item.path)))
 
 
 def _walk(folder: Path, prefix: str, rules: IgnoreRules | None, root: Path, above: tuple[Path, ...]) -> list[tuple[str, Path]]:
     real = folder.resolve()
     if real in above:
-        raise InvalidInputError(f"{prefix.rstrip('/')} links to a folder around it", fix="remove the link, or name it in .amlignore")
+        raise InvalidInputError(
+            f"{prefix.rstrip('/')} links to a folder around it", fix="remove the link, or name it in .amlignore"
+        )
     found: list[tuple[str, Path]] = []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         name = prefix + entry.name
@@ -153,7 +158,9 @@ def _walk(folder: Path, prefix: str, rules: IgnoreRules | None, root: Path, abov
         elif path.is_file():
             found.append((name, path))
         else:
-            raise InvalidInputError(f"{name} in {root.name} is neither file nor folder", fix="remove it, or name it in .amlignore")
+            raise InvalidInputError(
+                f"{name} in {root.name} is neither file nor folder", fix="remove it, or name it in .amlignore"
+            )
     return found
 
 
@@ -181,7 +188,7 @@ def _store(layout: Layout | None, path: Path, name: str) -> StoredFile:
             temporary.unlink()
         else:
             temporary.chmod(0o400)
-            os.replace(temporary, final)
+            temporary.replace(final)
             files.sync_folder(layout.blobs)
     except BaseException:
         temporary.unlink(missing_ok=True)

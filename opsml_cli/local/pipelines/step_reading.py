@@ -60,7 +60,9 @@ class StepReader:
         if kind is None:
             raise FieldError(job.where, f"the step {name} has no type", "expected `type: command` or `type: automl`")
         cause = (
-            "a local workspace runs command and automl steps" if kind in _OTHER_TYPES else did_you_mean(kind, ("command", "automl"))
+            "a local workspace runs command and automl steps"
+            if kind in _OTHER_TYPES
+            else did_you_mean(kind, ("command", "automl"))
         )
         raise FieldError((*job.where, "type"), f"the step type {kind!r} is not supported", cause)
 
@@ -101,7 +103,9 @@ class StepReader:
     def _component_file(self, text: str, where: Where, step: str) -> _Component:
         key = None if text.startswith("azureml:") else local_key(text)
         if key is None:
-            raise FieldError(where, f"{text!r} is no component file", "expected file:PATH, a path, or the component written out")
+            raise FieldError(
+                where, f"{text!r} is no component file", "expected file:PATH, a path, or the component written out"
+            )
         if self._sources.kind(key) != "file":
             raise FieldError(where, f"no component file {text!r}", "relative paths start from the pipeline's folder")
         document = self._sources.component(key)
@@ -117,7 +121,9 @@ class StepReader:
         if text is None or not text.strip():
             raise FieldError(fields.where, "the component has no command")
         if fields.raw("additional_includes"):
-            raise FieldError((*fields.where, "additional_includes"), "additional_includes is not supported", "put the files into `code`")
+            raise FieldError(
+                (*fields.where, "additional_includes"), "additional_includes is not supported", "put the files into `code`"
+            )
         outputs_section = fields.section("outputs")
         outputs = {}
         if outputs_section is not None:
@@ -195,10 +201,12 @@ class StepReader:
         if isinstance(value, str) and has_binding(value):
             return StepInput(name, port.type if port else "", template=self._template(value, where))
         if isinstance(value, str) and port is not None and port.type not in LITERAL_TYPES:
-            found = ports.path_value(value, port.type, Fields({name: value}, where[:-1]), name, self._sources, "")
+            found = ports.path_value(value, port.type, Fields({name: value}, where[:-1]), name, self._sources)
             return _fixed_input(name, port.type, found)
         if not isinstance(value, str | int | float):
-            raise FieldError(where, f"the input {name} is {value!r}", "expected a value, an expression, or a mapping with `path`")
+            raise FieldError(
+                where, f"the input {name} is {value!r}", "expected a value, an expression, or a mapping with `path`"
+            )
         kind = port.type if port else ports.type_of_literal(value)
         return StepInput(name, kind, literal=self._literal(port or Port(name, kind), value, where))
 
@@ -214,7 +222,7 @@ class StepReader:
             kind = kind or "uri_folder"
             if kind not in PATH_TYPES:
                 raise FieldError((*fields.where, "type"), f"the type {kind!r} has no path", did_you_mean(kind, PATH_TYPES))
-            found = ports.path_value(path, kind, fields, "path", self._sources, "")
+            found = ports.path_value(path, kind, fields, "path", self._sources)
             return _fixed_input(name, kind, found)
         if isinstance(value, str) and has_binding(value):
             return StepInput(name, kind or "", template=self._template(value, (*fields.where, "value")))
@@ -228,7 +236,9 @@ class StepReader:
     @staticmethod
     def _literal(port: Port, value: object, where: Where) -> ports.Scalar:
         if port.type not in LITERAL_TYPES:
-            raise FieldError(where, f"the input {port.name} is {value!r}", f"expected a path or an expression of type {port.type}")
+            raise FieldError(
+                where, f"the input {port.name} is {value!r}", f"expected a path or an expression of type {port.type}"
+            )
         try:
             return ports.literal(port, value)
         except ValueError as error:

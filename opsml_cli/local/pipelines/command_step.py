@@ -1,0 +1,215 @@
+"""Running a command step: the command's text, its environment, the process, and what is kept of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from opsml_cli.local.pipelines.bindings import Literal, Optional, Reference, Template
+
+# Text that every shell takes as it is, wherever it stands.
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*\Z", re.ASCII)
+# Names of variables whose values are secrets, of this machine or of a CI job; and those of opsml and Azure, where tokens go.
+_SECRET = re.compile(
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE|CONNECTION_?STRING|_KEY\Z|_PAT\Z|_SAS\Z|COOKIE|AUTH"
+    r"|\A(?:OPSML|AZURE|ARM|AWS|ACTIONS|MSI|IDENTITY)_",
+    re.IGNORECASE,
+)
+_TAIL_BYTES = 16_384
+_TICK_SECONDS = 0.05
+_GRACE_SECONDS = 5.0
+
+
+class CommandError(Exception):
+    """The step failed; the text is the reason."""
+
+
+def render_command(command: Template, value: Callable[[Reference], str | None]) -> tuple[str, dict[str, str]]:
+    """The command for the shell, and environment variables that it reads.
+
+    Values of plain characters are written into the text, as on Azure. Any other value stays out of what the shell parses:
+    it goes into a variable, and the text gets an expansion that fits the quotes around it. So no value can run a command.
+    CommandError where that cannot be done (a here-document, Windows' own shell)."""
+    variables: dict[str, str] = {}
+    text = ""
+    plain = True
+    for part in command.parts:
+        inner: tuple[Literal | Reference, ...] = part.parts if isinstance(part, Optional) else (part,)
+        found = [item.text if isinstance(item, Literal) else value(item) for item in inner]
+        if isinstance(part, Optional) and None in found:
+            continue
+        for item, content in zip(inner, found, strict=True):
+            if isinstance(item, Literal) or content is None or (content and _PLAIN.match(content)):
+                text += content or ""
+                continue
+            plain = False
+            name = f"OPSML_VALUE_{len(variables)}"
+            variables[name] = content
+            text += _expansion(name, _quote_at(text))
+    if not plain and (os.name == "nt" or "<<" in command.text):
+        where = "Windows' shell" if os.name == "nt" else "a command with a here-document"
+        raise CommandError(
+            f"an input holds characters that cannot be passed safely into {where}: only letters, digits and _@%+=:,./- can"
+        )
+    return text, variables
+
+
+def _quote_at(text: str) -> str:
+    """The quote that is open at the end of shell text: `'`, `"` or none."""
+    quote, position = "", 0
+    while position < len(text):
+        character = text[position]
+        if character == "\\" and quote != "'":
+            position += 1
+        elif quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == "#" and (position == 0 or text[position - 1].isspace()):
+            position = text.find("\n", position)
+            if position < 0:
+                return ""
+        position += 1
+    return quote
+
+
+def _expansion(name: str, quote: str) -> str:
+    if quote == '"':
+        return f"${{{name}}}"
+    return f"'\"${{{name}}}\"'" if quote == "'" else f'"${{{name}}}"'
+
+
+def child_environment(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """`base` without secrets, with this interpreter first on the path, and `extra`."""
+    environment = {name: text for name, text in base.items() if not _SECRET.search(name)}
+    folder = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([folder, environment["PATH"]]) if environment.get("PATH") else folder
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONIOENCODING"] = "utf-8"
+    return {**environment, **extra}
+
+
+def shell(command: str) -> list[str]:
+    if os.name == "nt":
+        return ["cmd", "/d", "/s", "/c", command]
+    from shutil import which
+
+    return ["bash", "-c", command] if which("bash") else ["sh", "-c", command]
+
+
+def run_command(
+    command: str,
+    environment: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    *,
+    timeout: float | None,
+    begun: Callable[[int], None],
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> None:
+    """Run the command in `folder`, its output appended to `log` and said line by line.
+
+    CommandError when it ends with another code than 0, takes longer than `timeout` seconds, or `stop` says so."""
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            shell(command),
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            start_new_session=os.name != "nt",
+        )
+    except OSError as error:
+        raise CommandError(f"the shell could not be started: {error}") from error
+    finally:
+        os.close(handle)
+    begun(process.pid)
+    follower = _Follower(log, say)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        while process.poll() is None:
+            follower.look()
+            if stop():
+                raise CommandError("canceled")
+            if deadline is not None and time.monotonic() > deadline:
+                raise CommandError(f"it took longer than its limit of {timeout:g} s, and was ended")
+            try:
+                process.wait(_TICK_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        _end(process)
+        follower.look(whole=True)
+    if process.returncode != 0:
+        reason = f"exit code {process.returncode}" if process.returncode > 0 else f"ended by signal {-process.returncode}"
+        last = last_lines(log)
+        raise CommandError(f"{reason}; last log lines: {last}" if last else reason)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group, also when the shell has ended and left children behind."""
+    if os.name == "nt":
+        process.kill()
+        process.wait()
+        return
+    if process.poll() is None:
+        _signal(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def last_lines(log: Path, count: int = 5) -> str:
+    """The last lines that say something, joined by ` | `, at most 600 characters."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return " | ".join([line.strip() for line in lines if line.strip()][-count:])[-600:]
+
+
+class _Follower:
+    """Says what was appended to a file since it looked last, whole lines at a time."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._say = say
+        self._position = path.stat().st_size
+        self._rest = b""
+
+    def look(self, *, whole: bool = False) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._position)
+            while chunk := file.read(1 << 16):
+                self._position += len(chunk)
+                *lines, self._rest = (self._rest + chunk).split(b"\n")
+                # A line without end must not fill the memory.
+                if len(self._rest) > 1 << 16:
+                    lines, self._rest = [*lines, self._rest], b""
+                for line in lines:
+                    self._say(line.decode("utf-8", "replace").rstrip("\r"))
+        if whole and self._rest:
+            self._say(self._rest.decode("utf-8", "replace"))
+            self._rest = b""
