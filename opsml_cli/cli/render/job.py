@@ -83,9 +83,11 @@ def _outcome(found: AutoMLOutcome, width: int) -> list[str]:
         lines.append(f"baseline   {_figures(found.baseline_metrics, found.metric)}")
     if found.threshold is not None:
         lines.append(f"threshold  {found.threshold:.4f}")
-    for check in found.guardrails:
-        if check.status != "passed":
-            lines.append(f"{_MARKS.get(check.status, check.status)}       {check.check}: {check.detail}")
+    lines += [
+        f"{_MARKS.get(check.status, check.status)}       {check.check}: {check.detail}"
+        for check in found.guardrails
+        if check.status != "passed"
+    ]
     passed = sum(check.status == "passed" for check in found.guardrails)
     if passed:
         lines.append(f"checks     {passed} of {len(found.guardrails)} passed")
@@ -154,8 +156,8 @@ def _outputs(job: Job) -> dict[str, str]:
     outputs = {"job": job.name, "status": job.status.value}
     if found.model is not None:
         outputs |= {"model": found.model.name, "model_version": found.model.version}
-    if found.best is not None and found.metric in found.best.metrics:
-        outputs |= {"metric": str(found.metric), "best_metric": repr(found.best.metrics[found.metric])}
+    if found.best is not None and found.metric is not None and found.metric in found.best.metrics:
+        outputs |= {"metric": found.metric, "best_metric": repr(found.best.metrics[found.metric])}
     return outputs
 
 
@@ -172,9 +174,8 @@ def _summary(job: Job) -> str | None:
     ]
     for trial in found.leaderboard[:_SHOWN_TRIALS]:
         figures = " | ".join(f"{trial.metrics[name]:.5f}" if name in trial.metrics else "" for name in names)
-        lines.append(
-            f"| {trial.rank} | {_escaped(trial.trial)} | {_escaped(trial.algorithm)} | {figures} | {trial.duration_seconds:.1f} |"
-        )
+        name = f"{_escaped(trial.trial)} | {_escaped(trial.algorithm)}"
+        lines.append(f"| {trial.rank} | {name} | {figures} | {trial.duration_seconds:.1f} |")
     if found.test_metrics:
         lines += ["", f"On rows no trial has seen: {_escaped(_figures(found.test_metrics, found.metric, found.intervals))}"]
     if found.model is not None:
@@ -189,9 +190,10 @@ def _escaped(text: str) -> str:
 def _watched(value: Watched, _width: int) -> str:
     job = value.job
     metric = job.automl.metric if job.automl is not None else None
-    lines = []
-    for trial in sorted(value.fresh, key=lambda trial: trial.trial):
-        lines.append(f"  trial {trial.trial}  {trial.algorithm}  {_figures(trial.metrics, metric)}".rstrip())
+    lines = [
+        f"  trial {trial.trial}  {trial.algorithm}  {_figures(trial.metrics, metric)}".rstrip()
+        for trial in sorted(value.fresh, key=lambda trial: trial.trial)
+    ]
     reason = f": {job.error}" if job.error else ""
     return "\n".join([*lines, f"{job.name}  {job.status}{reason}"])
 
