@@ -39,6 +39,42 @@ def run(argv: list[str]) -> int:
             return run_.failed(error)
 
 
+def parse(argv: list[str]) -> Invocation | None:
+    """The command that `opsml argv…` names, with its values; None when parsing answered already (--help, --version)."""
+    group = root()
+    with group.make_context("opsml", list(argv)) as context:
+        invocation = group.invoke(context)
+    return invocation if isinstance(invocation, Invocation) else None
+
+
+def carry_out(invocation: Invocation, output: Output, environment: Mapping[str, str]) -> tuple[object, OpsmlError | None]:
+    """Run the command and show its result on `output`: the path of the shell, and of the demo. Gives the result, and the
+    error of a verdict; everything else is raised."""
+    from opsml_cli.cli.result import Verdict
+    from opsml_cli.cli.session import Session
+
+    session = Session(invocation.options, output, environment)
+    if invocation.command.announced:
+        session.announce()
+    error: OpsmlError | None = None
+    try:
+        result = invocation.call(session)
+        if isinstance(result, Verdict):
+            error = result.error
+            result = result.result
+        output.result(result)
+    except KeyboardInterrupt as interrupt:
+        if not invocation.command.waiting:
+            raise
+        from opsml_cli.domain.errors import CancelledError
+
+        raise CancelledError("interrupted; work that was started continues", fix="see `opsml jobs list`") from interrupt
+    finally:
+        if output.before_writing is not None:
+            output.before_writing()
+    return result, error
+
+
 class _Run:
     def __init__(self, argv: list[str], environment: Mapping[str, str]) -> None:
         self.argv = argv
@@ -47,40 +83,15 @@ class _Run:
         self.log: Path | None = None
 
     def run(self) -> int:
-        group = root()
-        with group.make_context("opsml", list(self.argv)) as context:
-            invocation = group.invoke(context)
-        if not isinstance(invocation, Invocation):
+        invocation = parse(self.argv)
+        if invocation is None:
             return 0
-        return self._carry_out(invocation)
-
-    def _carry_out(self, invocation: Invocation) -> int:
-        from opsml_cli.cli.result import Verdict
-        from opsml_cli.cli.session import Session
-
         output = self._make_output(invocation.options)
         output.prepare()
+        _silence_libraries()
         if invocation.options.debug:
             self._start_log(output)
-        session = Session(invocation.options, output, self.environment)
-        if invocation.command.announced:
-            session.announce()
-        error: OpsmlError | None = None
-        try:
-            result = invocation.call(session)
-            if isinstance(result, Verdict):
-                error = result.error
-                result = result.result
-            output.result(result)
-        except KeyboardInterrupt as interrupt:
-            if not invocation.command.waiting:
-                raise
-            from opsml_cli.domain.errors import CancelledError
-
-            raise CancelledError("interrupted; work that was started continues", fix="see `opsml jobs list`") from interrupt
-        finally:
-            if output.before_writing is not None:
-                output.before_writing()
+        _, error = carry_out(invocation, output, self.environment)
         if error is not None:
             output.error(error)
             return error.exit_code
@@ -119,6 +130,9 @@ class _Run:
             return 0
         translated = self._translate(error, output)
         output.error(translated)
+        if isinstance(error, OSError):
+            # Perhaps it was stdout that failed: what is left in it must not fail once more at the very end.
+            _flush_or_point_away(sys.stdout)
         if output.options.debug and translated.__class__.__name__ == "OpsmlError":
             import traceback
 
@@ -183,6 +197,14 @@ class _Run:
         return told
 
 
+def _silence_libraries() -> None:
+    """What libraries log or warn of goes to the debug log alone: stderr is ours, and masked."""
+    import logging
+
+    logging.lastResort = None
+    logging.captureWarnings(True)
+
+
 def _value_flags(command: LeafCommand) -> frozenset[str]:
     return frozenset(
         flag
@@ -225,6 +247,13 @@ def _point_away(stream: Any) -> None:
         os.close(null)
     except (OSError, ValueError, AttributeError):
         return
+
+
+def _flush_or_point_away(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        _point_away(stream)
 
 
 class _terminate_by_exception:  # noqa: N801 - used as a function

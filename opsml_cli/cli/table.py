@@ -44,7 +44,7 @@ GROUPS = {
 
 # The order is that of the help page: the flow first.
 COMMANDS = (
-    _command("demo", "demo:demo", "The whole flow on bank-marketing data, step by step", changing=True),
+    _command("demo", "demo:demo", "The whole flow on bank-marketing data, step by step", changing=True, announced=False),
     _command("data register", "data:register", "Register data as a new immutable version", changing=True),
     _command("data list", "data:list_", "List data assets, or the versions of one"),
     _command("data show", "data:show", "Show a data asset"),

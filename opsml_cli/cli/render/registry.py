@@ -18,6 +18,7 @@ MODULES: dict[str, str] = {
     "Variable": "topic",
     "Format": "topic",
     "Planned": "planned",
+    "DemoResult": "demo",
     # data
     "DataAsset": "data",
     "DataProfile": "data",
