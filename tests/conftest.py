@@ -44,12 +44,7 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}
 
 
-@pytest.fixture
-def opsml(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
-    """Runs `opsml` as a process in `tmp_path`: `opsml("data", "list", "-o", "json")` gives (exit_code, stdout, stderr).
-
-    `env` adds to a clean environment, `stdin` is text; no stream is a terminal."""
-
+def _runner(program: list[str], environment: Mapping[str, str], folder: Path) -> Opsml:
     def run(
         *arguments: str | Path,
         env: Mapping[str, str] | None = None,
@@ -58,14 +53,28 @@ def opsml(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
         timeout: float = 120.0,
     ) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "opsml_cli", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             input=(stdin or "").encode(),
             capture_output=True,
-            env=clean_environment | dict(env or {}),
-            cwd=cwd or tmp_path,
+            env={**environment, **(env or {})},
+            cwd=cwd or folder,
             timeout=timeout,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def opsml(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
+    """Runs `opsml` as a process in `tmp_path`: `opsml("data", "list", "-o", "json")` gives (exit_code, stdout, stderr).
+
+    `env` adds to a clean environment, `stdin` is text; no stream is a terminal."""
+    return _runner(["-m", "opsml_cli"], clean_environment, tmp_path)
+
+
+@pytest.fixture
+def probe(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
+    """As `opsml`, with the commands of tests/unit/cli_probe.py: `probe("probe", "fail", "not_found")`."""
+    return _runner([str(Path(__file__).parent / "unit" / "cli_probe.py")], clean_environment, tmp_path)

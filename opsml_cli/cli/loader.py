@@ -146,9 +146,10 @@ def function_of(command: table.Command) -> Callable[..., object]:
 def load(command: table.Command) -> LeafCommand:
     """The Typer command of a table entry, with the global options added."""
     function = function_of(command)
-    signature = inspect.signature(function, eval_str=True)
+    signature = inspect.signature(function)
     wants_session = "session" in signature.parameters
-    own = [parameter for name, parameter in signature.parameters.items() if name != "session"]
+    # What it returns is not looked at: its type may be known to type checkers alone, and cost nothing here.
+    own = [_evaluated(parameter, function) for name, parameter in signature.parameters.items() if name != "session"]
 
     def bind(**values: Any) -> Call:
         if wants_session:
@@ -163,6 +164,14 @@ def load(command: table.Command) -> LeafCommand:
     leaf.epilog = "Global options (-w, -o, --query, …) work here too: see `opsml --help`."
     leaf.params.extend(_global_parameters(hidden=True))
     return leaf
+
+
+def _evaluated(parameter: inspect.Parameter, function: Callable[..., object]) -> inspect.Parameter:
+    """The parameter with its annotation as a type, where a `from __future__` left its text."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        annotation = eval(annotation, function.__globals__)  # noqa: S307 - the text is our own source
+    return parameter.replace(annotation=annotation)
 
 
 def split_example(text: str) -> tuple[list[str], str]:

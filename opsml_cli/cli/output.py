@@ -87,7 +87,7 @@ class Output:
         if form == "none":
             return
         if form == "table":
-            self._person(value)
+            self._person(value, streamed=streamed)
             return
         document, columns = self._document(value)
         if self.query is not None:
@@ -122,7 +122,7 @@ class Output:
         written = formats.to_json(document, indent=indent, ascii_only=ascii_only) + "\n"
         self._write(self.stdout, text.defuse_json(written) if self.ci else written)
 
-    def _person(self, value: Any) -> None:
+    def _person(self, value: Any, *, streamed: bool) -> None:
         width = self.width
         rendering = None
         if isinstance(value, list | tuple):
@@ -150,8 +150,10 @@ class Output:
         elif isinstance(value, str):
             self._shown(value)
         else:
-            document, _ = self._document(value)
-            if isinstance(document, dict) and rendering is not None:
+            document, columns = self._document(value)
+            if streamed:
+                self._data("".join("  ".join(row) + "\n" for row in formats.to_rows(document, columns)))
+            elif isinstance(document, dict) and rendering is not None:
                 self._data(formats.to_fields(document, width))
             else:
                 self._json(document, indent=2)
