@@ -53,6 +53,13 @@ class _Argument(TyperArgument):
         return super().process_value(ctx, value)
 
 
+def _cheap(parameter: Any) -> Any:
+    """The same parameter, without needless coercion. Typer makes its parameters itself, hence the change of class."""
+    if parameter is not None:
+        parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
+    return parameter
+
+
 def _parameters(signature: inspect.Signature, function: Callable[..., object]) -> TyperCommand:
     """The Typer command of a function with this signature."""
     function.__signature__ = signature  # type: ignore[attr-defined]
@@ -61,7 +68,7 @@ def _parameters(signature: inspect.Signature, function: Callable[..., object]) -
     app.command(cls=LeafCommand)(function)
     command = typer.main.get_command(app)
     for parameter in command.params:
-        parameter.__class__ = _Argument if isinstance(parameter, TyperArgument) else _Option
+        _cheap(parameter)
     assert isinstance(command, TyperCommand)
     return command
 
@@ -211,6 +218,9 @@ class LeafCommand(TyperCommand):
     entry: table.Command
     example: list[str]
 
+    def get_help_option(self, ctx: Any) -> Any:
+        return _cheap(super().get_help_option(ctx))
+
     def invoke(self, ctx: Any) -> Invocation:
         values = {name: value for name, value in ctx.params.items() if not name.startswith(PREFIX)}
         assert self.callback is not None
@@ -234,6 +244,9 @@ class LazyGroup(TyperGroup):
             rich_markup_mode=None,
         )
         self.path = path
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _cheap(super().get_help_option(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the table knows without a context
         return list(table.children(self.path))

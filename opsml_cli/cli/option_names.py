@@ -1,6 +1,13 @@
 """Each command's options, `=` where a value follows. Made by `python -m opsml_cli.cli.completion --write`."""
 
 OPTION_NAMES: dict[str, tuple[str, ...]] = {
+    "demo": (
+        "--data=",
+        "--dir=",
+        "--timeout=",
+        "--cleanup",
+        "--dry-run",
+    ),
     "data register": (
         "--version=",
         "--type=",
@@ -9,8 +16,36 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--target-column=",
         "--dry-run",
     ),
-    "data profile": (
+    "data profile": ("--target-column=",),
+    "train automl": (
+        "--data=",
         "--target-column=",
+        "--task=",
+        "--metric=",
+        "--timeout=",
+        "--max-trials=",
+        "--trial-timeout=",
+        "--max-concurrent-trials=",
+        "--cv=",
+        "--validation-data=",
+        "--validation-size=",
+        "--test-data=",
+        "--test-size=",
+        "--drop-column=",
+        "--allow-algorithm=",
+        "--block-algorithm=",
+        "--exit-score=",
+        "--experiment=",
+        "--compute=",
+        "--seed=",
+        "--gate=",
+        "--threshold-for=",
+        "--model-name=",
+        "--file=",
+        "-f=",
+        "--no-wait",
+        "--wait-timeout=",
+        "--dry-run",
     ),
     "swagger": (
         "--save=",
@@ -29,16 +64,41 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--level=",
         "--container",
     ),
-    "insights enable": (
-        "--dry-run",
-    ),
-    "insights disable": (
-        "--dry-run",
-    ),
+    "insights enable": ("--dry-run",),
+    "insights disable": ("--dry-run",),
     "insights show": (
         "--since=",
         "--watch",
     ),
+    "jobs list": (
+        "--kind=",
+        "--status=",
+        "--experiment=",
+        "--parent=",
+        "--limit=",
+    ),
+    "jobs logs": (
+        "--follow",
+        "-f",
+        "--tail=",
+    ),
+    "jobs cancel": (
+        "--yes",
+        "-y",
+        "--dry-run",
+    ),
+    "jobs download": (
+        "--to=",
+        "--output-name=",
+    ),
+    "models register": (
+        "--version=",
+        "--trust",
+        "--description=",
+        "--tag=",
+        "--dry-run",
+    ),
+    "models download": ("--to=",),
     "init": (
         "--subscription-id=",
         "--resource-group=",

@@ -195,7 +195,9 @@ def install() -> None:
     table.GROUPS["probe"] = "Probes"
     waiting = {"wait"}
     added = tuple(
-        table.Command(f"probe {name}", f"probe:{name}", name, name == "change", name == "remove", name in waiting, name == "change")
+        table.Command(
+            f"probe {name}", f"probe:{name}", name, name == "change", name == "remove", name in waiting, name == "change"
+        )
         for name in ("fail", "crash", "echo", "value", "stream", "change", "remove", "need", "wait", "progress", "leak")
     )
     table.COMMANDS += added

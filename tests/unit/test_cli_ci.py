@@ -64,7 +64,10 @@ def test_errors_are_annotations(probe, environment, annotation, form) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "command"),
-    [({"GITHUB_ACTIONS": "true"}, "::add-mask::shown-on-purpose-1"), ({"TF_BUILD": "True"}, "##vso[task.setsecret]shown-on-purpose-1")],
+    [
+        ({"GITHUB_ACTIONS": "true"}, "::add-mask::shown-on-purpose-1"),
+        ({"TF_BUILD": "True"}, "##vso[task.setsecret]shown-on-purpose-1"),
+    ],
 )
 def test_secrets_that_are_shown_are_masked_in_the_log(probe, environment, command) -> None:
     assert command in probe("probe", "value", "figures", env=environment).stderr.splitlines()

@@ -40,7 +40,9 @@ def test_any_words_are_answered(words) -> None:
     completion.candidates(words)
 
 
-@pytest.mark.parametrize(("shell", "line"), [("bash", "register"), ("zsh", "register:Register data"), ("fish", "register\tRegister data")])
+@pytest.mark.parametrize(
+    ("shell", "line"), [("bash", "register"), ("zsh", "register:Register data"), ("fish", "register\tRegister data")]
+)
 def test_each_shell_gets_its_form(opsml, shell, line) -> None:
     code, out, err = opsml("data", "re", env={"_OPSML_COMPLETE": shell})
     assert (code, err) == (0, "")
@@ -56,7 +58,10 @@ def test_bash_completes_with_the_script(opsml, tmp_path, clean_environment) -> N
     program = place / "opsml"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m opsml_cli "$@"\n')
     program.chmod(0o755)
-    lines = 'eval "$(opsml --show-completion bash)"; COMP_WORDS=(opsml data li); COMP_CWORD=2; _opsml_completion opsml; echo "${COMPREPLY[@]}"'
+    lines = """
+        eval "$(opsml --show-completion bash)"
+        COMP_WORDS=(opsml data li); COMP_CWORD=2; _opsml_completion opsml; echo "${COMPREPLY[@]}"
+    """
     environment = clean_environment | {"PATH": f"{place}:{clean_environment['PATH']}"}
     done = subprocess.run(["bash", "-c", lines], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "list\n"

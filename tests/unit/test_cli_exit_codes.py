@@ -139,7 +139,8 @@ def test_usage_errors_are_json_wherever_o_json_stands(probe, arguments) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("probe", "echo", "--nope", "--", "-o", "json"), ("probe", "echo", "--tag", "-o", "json", "--nope"), ("--nope",)]
+    "arguments",
+    [("probe", "echo", "--nope", "--", "-o", "json"), ("probe", "echo", "--tag", "-o", "json", "--nope"), ("--nope",)],
 )
 def test_what_is_no_option_does_not_choose_the_format(probe, arguments) -> None:
     code, out, err = probe(*arguments)
@@ -153,7 +154,14 @@ def test_typos_get_a_suggestion(probe) -> None:
     assert "did you mean --number?" in probe("probe", "echo", "--numbr", "3").stderr
 
 
-@pytest.mark.parametrize("arguments", [("-o", "xml", "probe", "echo"), ("probe", "echo", "--query", "a"), ("probe", "echo", "-w", "nope", "-o", "none", "--query", "a")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-o", "xml", "probe", "echo"),
+        ("probe", "echo", "--query", "a"),
+        ("probe", "echo", "-w", "nope", "-o", "none", "--query", "a"),
+    ],
+)
 def test_output_options_are_refused_before_any_work(probe, arguments) -> None:
     code, out, err = probe(*arguments)
     assert (code, out) == (2, "")
@@ -181,7 +189,13 @@ def _on_terminal(arguments, environment, folder, answer: bytes) -> tuple[int, by
     """Run with a terminal on all three streams."""
     main, side = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, PROBE, *arguments], env=environment, cwd=folder, stdin=side, stdout=side, stderr=side, start_new_session=True
+        [sys.executable, PROBE, *arguments],
+        env=environment,
+        cwd=folder,
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        start_new_session=True,
     )
     os.close(side)
     os.write(main, answer)

@@ -71,7 +71,9 @@ def test_changing_verbs_say_where_they_act(probe, tmp_path) -> None:
     assert "Azure" in err
 
 
-words = st.sampled_from(["-o", "json", "--output", "--output=json", "-ojson", "-w", "x", "--", "--tag", "data", "list", "-q", "--debug", "-"])
+words = st.sampled_from(
+    ["-o", "json", "--output", "--output=json", "-ojson", "-w", "x", "--", "--tag", "data", "list", "-q", "--debug", "-"]
+)
 
 
 @given(st.lists(words))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,7 +18,20 @@ from opsml_cli.cli.query import compile_query
 from opsml_cli.domain.errors import UsageError
 
 PROBE = str(Path(__file__).with_name("cli_probe.py"))
-KINDS = ("none", "text", "hostile", "hostile-text", "hostile-rows", "numbers", "unicode", "figures", "rows", "empty", "plan", "rich")
+KINDS = (
+    "none",
+    "text",
+    "hostile",
+    "hostile-text",
+    "hostile-rows",
+    "numbers",
+    "unicode",
+    "figures",
+    "rows",
+    "empty",
+    "plan",
+    "rich",
+)
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 
 trees = st.recursive(
@@ -92,9 +104,18 @@ def test_query(probe) -> None:
     assert (code, out) == (2, "")
 
 
-@pytest.mark.parametrize("environment", [{}, {"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize(
+    "environment", [{}, {"GITHUB_ACTIONS": "true"}, {"TF_BUILD": "True"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}]
+)
 def test_no_escape_byte_off_a_terminal(probe, environment) -> None:
-    for arguments in (("value", "rows"), ("value", "rich"), ("progress",), ("fail", "gate"), ("echo", "--help"), ("echo", "--nope")):
+    for arguments in (
+        ("value", "rows"),
+        ("value", "rich"),
+        ("progress",),
+        ("fail", "gate"),
+        ("echo", "--help"),
+        ("echo", "--nope"),
+    ):
         code, out, err = probe("probe", *arguments, env=environment)
         assert code in (0, 2, 10)
         assert "\x1b" not in out + err
@@ -109,7 +130,9 @@ def test_force_color_turns_colours_on_but_never_in_documents(probe) -> None:
     assert "\x1b" not in probe("--no-color", "probe", "value", "rows", env=forced).stdout
 
 
-@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+@pytest.mark.parametrize(
+    "environment", [{"LC_ALL": "C"}, {"LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}]
+)
 @pytest.mark.parametrize("form", ["table", "json", "tsv", "yaml", "jsonl"])
 def test_any_locale_works(tmp_path, clean_environment, environment, form) -> None:
     done = subprocess.run(
@@ -122,7 +145,9 @@ def test_any_locale_works(tmp_path, clean_environment, environment, form) -> Non
 
 
 def _shell(line: str, environment, folder) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", "-c", line], env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", line], env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_head_ends_quietly(tmp_path, clean_environment) -> None:
@@ -132,7 +157,7 @@ def test_head_ends_quietly(tmp_path, clean_environment) -> None:
         assert done.stdout.splitlines()[-1] == "0"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_behind_stdout_is_an_error(tmp_path, clean_environment) -> None:
     done = _shell(f"{sys.executable} {PROBE} probe value rows > /dev/full", clean_environment, tmp_path)
     assert done.returncode == 6
