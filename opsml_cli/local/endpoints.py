@@ -296,11 +296,15 @@ class LocalEndpoints:
             return client.swagger()
 
     def serve_swagger_ui(self, name: str, port: int, ready: Callable[[str], None]) -> None:
-        from opsml_cli.local.swagger_ui import serve
+        from opsml_cli.local.swagger_ui import Target, serve
+
+        def address() -> str:
+            record = self._record(name)
+            self._require_running(record)
+            return self._url(record, "") or ""
 
         record = self._record(name)
-        self._require_running(record)
-        serve(self.get(name), endpoint_keys.read(self._layout, record.name), port, ready)
+        serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
 
     def _client(self, record: EndpointRecord) -> EndpointClient:
         from opsml_cli.local.endpoint_client import EndpointClient

@@ -31,6 +31,13 @@ MODULES: dict[str, str] = {
     "Downloaded": "job",
     "Model": "model",
     "RegisteredModel": "model",
+    # endpoints, deploy, score
+    "OnlineEndpoint": "endpoint",
+    "Deployed": "endpoint",
+    "ShownKeys": "endpoint",
+    "DeletedEndpoint": "endpoint",
+    "ScoreResult": "endpoint",
+    "ScoredFile": "endpoint",
     # insights, logs, swagger
     "RequestStats": "insights",
     "LogLine": "insights",

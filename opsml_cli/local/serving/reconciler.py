@@ -123,6 +123,11 @@ class Reconciler(threading.Thread):
             return self._keys
 
     def _turn(self) -> None:
+        if not self._place.lock.exists():
+            # Somebody removed the workspace from under the server.
+            self._stopping = True
+            self._end()
+            return
         self.rekey()
         if self._changed():
             with self._store.read() as connection:
@@ -134,10 +139,11 @@ class Reconciler(threading.Thread):
             self._record = record
             self._recording(record.insights)
         self._load_wanted()
+        self._route()
         if self._duties is not None:
             self._duties.workers.keep(self._extra_workers())
             self._settle(self._duties)
-        self._route()
+            self._route()
         self._tell()
 
     def _changed(self) -> bool:

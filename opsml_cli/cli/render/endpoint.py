@@ -1,0 +1,168 @@
+"""How endpoints, deployments, keys and predictions are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from opsml_cli.cli.render.base import Rendering
+from opsml_cli.domain.endpoint import Deployed, Deployment, OnlineEndpoint, ScoreResult
+from opsml_cli.services.endpoints import DeletedEndpoint, ShownKeys
+from opsml_cli.services.score import ScoredFile
+
+_FIRST = 20  # predictions that a person is shown
+
+
+def _main(endpoint: OnlineEndpoint) -> Deployment | None:
+    """The deployment that stands for the endpoint: the one with most traffic."""
+    return max(endpoint.deployments, key=lambda each: endpoint.traffic.get(each.name, 0), default=None)
+
+
+def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *, unchanged: bool = False) -> dict[str, Any]:
+    shown = deployment or _main(endpoint)
+    return {
+        "endpoint": endpoint.name,
+        "deployment": shown.name if shown else None,
+        "state": str(shown.state if shown else endpoint.state),
+        "scoring_uri": endpoint.scoring_uri,
+        "swagger_uri": endpoint.swagger_uri,
+        "model": {"name": shown.model.name, "version": shown.model.version} if shown else None,
+        "traffic": dict(endpoint.traffic),
+        "insights": endpoint.insights,
+        "unchanged": unchanged,
+        "running": endpoint.running,
+        "detail": (shown.detail if shown else None) or endpoint.detail,
+        "created_at": endpoint.created_at,
+        "deployments": [
+            {
+                "deployment": each.name,
+                "state": str(each.state),
+                "model": {"name": each.model.name, "version": each.model.version},
+                "traffic": endpoint.traffic.get(each.name, 0),
+                "instance_count": each.instance_count,
+                "instance_type": each.instance_type,
+                "created_at": each.created_at,
+                "detail": each.detail,
+            }
+            for each in endpoint.deployments
+        ],
+    }
+
+
+def _view(endpoint: OnlineEndpoint, _width: int) -> str:
+    state = "running" if endpoint.running else "not running"
+    lines = [f"{endpoint.name}: {state}" + (f" ({endpoint.detail})" if endpoint.detail else "")]
+    lines += [f"  scoring    {endpoint.scoring_uri or '-'}", f"  swagger    {endpoint.swagger_uri or '-'}"]
+    lines.append(f"  insights   {'on' if endpoint.insights else 'off'}")
+    width = max((len(each.name) for each in endpoint.deployments), default=0)
+    for each in endpoint.deployments:
+        share = f"{endpoint.traffic.get(each.name, 0)} %"
+        line = f"  {each.name:<{width}}  {share:>5}  {each.state}  {each.model.name}:{each.model.version}"
+        lines.append(line + (f"  ({each.detail})" if each.detail else ""))
+    return "\n".join(lines)
+
+
+def _list_view(endpoints: Sequence[OnlineEndpoint], _width: int) -> object:
+    if not endpoints:
+        return "no endpoints; opsml deploy makes one"
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in ("endpoint", "running", "model", "traffic", "scoring URI"):
+        table.add_column(title, overflow="fold")
+    for endpoint in endpoints:
+        main = _main(endpoint)
+        traffic = ", ".join(f"{name} {share}" for name, share in endpoint.traffic.items())
+        model = f"{main.model.name}:{main.model.version}" if main else "-"
+        cells = (endpoint.name, "yes" if endpoint.running else "no", model, traffic or "-", endpoint.scoring_uri or "-")
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _deployed_view(done: Deployed, _width: int) -> str:
+    model = done.deployment.model
+    head = f"{done.endpoint.name}/{done.deployment.name}: {model.name}:{model.version} {done.deployment.state}"
+    if done.unchanged:
+        head += ", unchanged"
+    lines = [head, f"  scoring    {done.endpoint.scoring_uri or '-'}"]
+    lines.append("  traffic    " + (", ".join(f"{name} {share} %" for name, share in done.endpoint.traffic.items()) or "none"))
+    lines.append(f"  try it     opsml score {done.endpoint.name} --sample 3")
+    return "\n".join(lines)
+
+
+def _deployed_outputs(done: Deployed) -> dict[str, str]:
+    return {
+        "endpoint": done.endpoint.name,
+        "deployment": done.deployment.name,
+        "state": str(done.deployment.state),
+        "scoring_uri": done.endpoint.scoring_uri or "",
+    }
+
+
+def _keys(keys: ShownKeys) -> dict[str, object]:
+    return {"primary": keys.primary, "secondary": keys.secondary}
+
+
+def _score(result: ScoreResult) -> dict[str, object]:
+    document: dict[str, object] = {"predictions": list(result.predictions)}
+    if result.probabilities:
+        document["classes"] = list(result.classes)
+        document["probabilities"] = [list(row) for row in result.probabilities]
+    return document | {"rows": result.rows, "deployment": result.deployment, "latency_ms": result.latency_ms}
+
+
+def _score_view(result: ScoreResult, _width: int) -> str:
+    lines = []
+    for index, prediction in enumerate(result.predictions[:_FIRST]):
+        line = f"{index:>4}  {prediction}"
+        if result.probabilities:
+            shares = zip(result.classes, result.probabilities[index], strict=False)
+            line += "  " + "  ".join(f"{label} {share:.3f}" for label, share in shares)
+        lines.append(line)
+    if result.rows > _FIRST:
+        lines.append(f"      and {result.rows - _FIRST} more; --out FILE or -o json gives all")
+    by = f" by {result.deployment}" if result.deployment else ""
+    lines.append(f"{result.rows} rows{by} in {result.latency_ms:.1f} ms")
+    return "\n".join(lines)
+
+
+RENDERINGS: dict[type[Any], Rendering] = {
+    OnlineEndpoint: Rendering(
+        document=_endpoint,
+        view=_view,
+        list_view=_list_view,
+        columns=("endpoint", "deployment", "state", "running", "scoring_uri", "model", "traffic", "insights"),
+    ),
+    Deployed: Rendering(
+        document=lambda done: _endpoint(done.endpoint, done.deployment, unchanged=done.unchanged),
+        view=_deployed_view,
+        columns=("endpoint", "deployment", "state", "scoring_uri", "swagger_uri", "model", "traffic", "insights", "unchanged"),
+        outputs=_deployed_outputs,
+    ),
+    ShownKeys: Rendering(
+        document=_keys,
+        view=lambda keys, _width: (
+            f"primary    {keys.primary}\nsecondary  {keys.secondary}"
+            + ("" if keys.revealed else "\n(masked; --reveal shows them)")
+        ),
+        secrets=lambda keys: (keys.primary, keys.secondary) if keys.revealed else (),
+    ),
+    DeletedEndpoint: Rendering(
+        document=lambda gone: {"endpoint": gone.endpoint, "deployment": gone.deployment, "deleted": True},
+        view=lambda gone, _width: f"deleted {gone.endpoint}" + (f"/{gone.deployment}" if gone.deployment else ""),
+    ),
+    ScoreResult: Rendering(
+        document=_score,
+        view=_score_view,
+        columns=("predictions", "rows", "deployment", "latency_ms"),
+        outputs=lambda result: {"rows": str(result.rows)},
+    ),
+    ScoredFile: Rendering(
+        document=asdict,
+        view=lambda file, _width: f"{file.rows} predictions in {file.path}",
+        outputs=lambda file: {"rows": str(file.rows), "path": file.path},
+    ),
+}
