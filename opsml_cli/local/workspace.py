@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.jobs import LocalJobs
     from opsml_cli.local.models import LocalModels
     from opsml_cli.local.pipelines.operations import LocalPipelines
+    from opsml_cli.local.service.operations import LocalServiceOperations
 
 
 class LocalWorkspace:
@@ -65,3 +66,9 @@ class LocalWorkspace:
         from opsml_cli.local.pipelines.operations import LocalPipelines
 
         return LocalPipelines(self.layout, self.store, self.name, self.data, self.jobs)
+
+    @cached_property
+    def service(self) -> LocalServiceOperations:
+        from opsml_cli.local.service.operations import LocalServiceOperations
+
+        return LocalServiceOperations(self)

@@ -46,6 +46,15 @@ MODULES: dict[str, str] = {
     "SwaggerCheck": "swagger",
     "SavedDocument": "swagger",
     "SwaggerUi": "swagger",
+    # pipeline, local
+    "PipelineRun": "pipeline",
+    "PipelineEndpoint": "pipeline",
+    "Published": "pipeline",
+    "PipelineUrl": "pipeline",
+    "PipelineDeleted": "pipeline",
+    "ServiceStatus": "service",
+    "ServiceEnded": "service",
+    "ServiceToken": "service",
 }
 
 

@@ -370,7 +370,7 @@ class LocalPipelines:
             steps = records.steps(connection, name)
         if record.job.status.finished and any(not step.status.finished for step in steps):
             steps = list(self._settle_steps(record))
-        return _run_view(record.job, run, steps)
+        return _run_view(record.job, self._workspace, run, steps)
 
     def _settle_steps(self, record: Record) -> Sequence[StepRecord]:
         """A dead run's steps: end what is left of their processes, and say what became of them."""
@@ -430,7 +430,7 @@ def _inputs(definition: PipelineDefinition) -> tuple[PipelineInput, ...]:
     return tuple(found)
 
 
-def _run_view(job: Job, run: RunRecord, steps: Sequence[StepRecord]) -> PipelineRun:
+def _run_view(job: Job, workspace: str, run: RunRecord, steps: Sequence[StepRecord]) -> PipelineRun:
     return PipelineRun(
         run=job.name,
         pipeline=run.pipeline,
@@ -440,7 +440,7 @@ def _run_view(job: Job, run: RunRecord, steps: Sequence[StepRecord]) -> Pipeline
         outputs={name: value.uri or str(value) for name, value in run.outputs.items()},
         experiment=job.experiment,
         created_at=job.created_at,
-        workspace=job.workspace,
+        workspace=workspace,
         started_at=job.started_at,
         ended_at=job.ended_at,
         duration_seconds=job.duration_seconds,
