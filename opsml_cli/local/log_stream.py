@@ -48,7 +48,7 @@ def read(folder: Path, query: LogQuery, keep: LineFilter) -> Iterator[LogLine]:
 def follow(folder: Path, query: LogQuery, keep: LineFilter, clock: Clock) -> Iterator[LogLine]:
     """The lines that are there (the last `query.tail` when set), then every new one, until the caller stops."""
     # The files' ends are taken first: a line written from now on is new, one before belongs to the history.
-    followers = {path: _Follower(path, _whole_lines(path)) for path in _paths(folder, query)}
+    followers = {path: _Follower(path, from_end=True) for path in _paths(folder, query)}
     marks = {path: follower.position for path, follower in followers.items()}
     since = None if query.since_seconds is None else time.time() - query.since_seconds
     kept = (line for _, line in _history(folder, query, since, marks) if keep(line))
@@ -60,7 +60,7 @@ def follow(folder: Path, query: LogQuery, keep: LineFilter, clock: Clock) -> Ite
             for path in _paths(folder, query):
                 # What a rotation renames was read under its first name.
                 if path not in followers and path.suffix in (".jsonl", ".log"):
-                    followers[path] = _Follower(path, 0)
+                    followers[path] = _Follower(path)
             for path, follower in list(followers.items()):
                 for moment, line in follower.lines():
                     number += 1
@@ -78,17 +78,13 @@ def follow(folder: Path, query: LogQuery, keep: LineFilter, clock: Clock) -> Ite
             follower.close()
 
 
-def _whole_lines(path: Path) -> int:
+def _whole_lines(file: BinaryIO) -> int:
     """Where the file's last whole line ends, in bytes."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start = max(0, size - _LONGEST_LINE)
-            file.seek(start)
-            found = file.read(size - start).rfind(b"\n")
-            return start + found + 1 if found >= 0 or start == 0 else size
-    except OSError:
-        return 0
+    size = os.fstat(file.fileno()).st_size
+    start = max(0, size - _LONGEST_LINE)
+    file.seek(start)
+    found = file.read(size - start).rfind(b"\n")
+    return start + found + 1 if found >= 0 or start == 0 else size
 
 
 def _last(folder: Path, query: LogQuery, keep: LineFilter, since: float | None) -> deque[LogLine]:
@@ -234,42 +230,41 @@ class _Follower:
     """Reads what is appended to one file, whatever happens to its name: a renamed file is read to its end before the new
     one under the name begins, a file that was cut is read from its beginning."""
 
-    def __init__(self, path: Path, position: int) -> None:
+    def __init__(self, path: Path, *, from_end: bool = False) -> None:
         self.path = path
-        self.position = position
         self.gone = False
-        self._file: BinaryIO | None = None
         self._rest = b""
         self._decoder = _Decoder(path, time.time())
+        self._file = self._opened()
+        # Held open from now on, so that a rename before the first look loses nothing.
+        self.position = _whole_lines(self._file) if from_end and self._file is not None else 0
+        if self._file is not None:
+            self._file.seek(self.position)
 
     def lines(self) -> Iterator[Timed]:
-        if self._file is None and not self._open():
-            return
         yield from self._read()
-        if self._replaced():
+        if self._file is not None and self._replaced(self._file):
             yield from self._read()
             self.close()
-            self.position = 0
-            if self._open():
-                yield from self._read()
+            self._rest = b""
+            self._file = self._opened()
+            yield from self._read()
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _open(self) -> bool:
+    def _opened(self) -> BinaryIO | None:
         try:
-            self._file = self.path.open("rb")
+            return self.path.open("rb")
         except OSError:
             self.gone = True
-            return False
-        self._rest = b""
-        self._file.seek(self.position)
-        return True
+            return None
 
     def _read(self) -> Iterator[Timed]:
-        assert self._file is not None
+        if self._file is None:
+            return
         if os.fstat(self._file.fileno()).st_size < self._file.tell():
             self._file.seek(0)
             self._rest = b""
@@ -282,13 +277,12 @@ class _Follower:
                 if timed is not None:
                     yield timed
 
-    def _replaced(self) -> bool:
-        assert self._file is not None
+    def _replaced(self, file: BinaryIO) -> bool:
         try:
             status = self.path.stat()
         except OSError:
             return True
-        mine = os.fstat(self._file.fileno())
+        mine = os.fstat(file.fileno())
         return (status.st_ino, status.st_dev) != (mine.st_ino, mine.st_dev)
 
 
