@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -41,10 +41,14 @@ BUILT_IN = ("local", "azure")
 Path_ = tuple[str, ...]
 
 
+# Built once, as parts of Settings, and not each for itself.
+_PART = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
 class AzureSettings(BaseModel):
     """An Azure ML workspace, and how to sign in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _PART
 
     subscription_id: str | None = None
     resource_group: str | None = None
@@ -68,7 +72,7 @@ class AzureSettings(BaseModel):
 class LocalSettings(BaseModel):
     """The workspace in a folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = _PART
 
     path: str | None = None
 
@@ -88,8 +92,9 @@ class Settings(BaseSettings):
     )
 
     workspace: str = "local"
-    local: LocalSettings = LocalSettings()
-    azure: AzureSettings = AzureSettings()
+    # The empty mapping becomes the model, in the validator that is there anyway.
+    local: LocalSettings = Field(default={}, validate_default=True)
+    azure: AzureSettings = Field(default={}, validate_default=True)
     workspaces: dict[str, NamedWorkspace] = {}
 
     @classmethod

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opsml_cli.domain.job import Job, Trial
     from opsml_cli.domain.pipeline import PipelineRun, Step
 
-_LINES_A_SECOND = 4
+_LINES_A_SECOND = 2
 _SHOWN_TRIALS = 5
 
 
@@ -90,10 +90,9 @@ class Lines:
             self._left_out += 1
             return
         self._recent.append(now)
-        if self._left_out:
-            self._output.note(f"  … and {self._left_out} more")
-            self._left_out = 0
-        self._output.note(text)
+        more = f"  (and {self._left_out} more)" if self._left_out else ""
+        self._left_out = 0
+        self._output.note(text + more)
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:

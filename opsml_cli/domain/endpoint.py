@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from opsml_cli.domain.job import ModelPointer
-from opsml_cli.domain.names import AssetRef
+if TYPE_CHECKING:
+    from opsml_cli.domain.job import ModelPointer
+    from opsml_cli.domain.names import AssetRef
 
 Row = Mapping[str, object]
 

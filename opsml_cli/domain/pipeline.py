@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from opsml_cli.domain.job import JobState
+if TYPE_CHECKING:
+    from opsml_cli.domain.job import JobState
 
 
 @dataclass(frozen=True, slots=True)

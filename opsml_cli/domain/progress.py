@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opsml_cli.domain.job import Job
-from opsml_cli.domain.pipeline import PipelineRun
+if TYPE_CHECKING:
+    from opsml_cli.domain.job import Job
+    from opsml_cli.domain.pipeline import PipelineRun
 
 
 class Progress(Protocol):

@@ -10,30 +10,32 @@ Promises that hold for every operation, asserted on every adapter by tests/contr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
-from opsml_cli.domain.endpoint import (
-    DeploySpec,
-    Deployed,
-    EndpointKeys,
-    OnlineEndpoint,
-    Row,
-    ScoreRequest,
-    ScoreResult,
-)
-from opsml_cli.domain.insights import LogLine, LogQuery, RequestStats
-from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState
-from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
-from opsml_cli.domain.names import AssetRef
-from opsml_cli.domain.pipeline import (
-    PipelineEndpoint,
-    PipelineRun,
-    Published,
-    PublishPipeline,
-    TriggerPipeline,
-)
-from opsml_cli.domain.progress import Progress
+# The values are named in signatures alone: whoever reads one kind of them does not pay for the others.
+if TYPE_CHECKING:
+    from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
+    from opsml_cli.domain.endpoint import (
+        Deployed,
+        DeploySpec,
+        EndpointKeys,
+        OnlineEndpoint,
+        Row,
+        ScoreRequest,
+        ScoreResult,
+    )
+    from opsml_cli.domain.insights import LogLine, LogQuery, RequestStats
+    from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState
+    from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
+    from opsml_cli.domain.names import AssetRef
+    from opsml_cli.domain.pipeline import (
+        PipelineEndpoint,
+        PipelineRun,
+        Published,
+        PublishPipeline,
+        TriggerPipeline,
+    )
+    from opsml_cli.domain.progress import Progress
 
 
 class DataOperations(Protocol):

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
-from opsml_cli.domain.endpoint import Row
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.domain.names import AssetRef
-from opsml_cli.domain.progress import Progress
 from opsml_cli.local import clock, data_records
 from opsml_cli.local.artifacts import Blobs, Received, hash_folder, hash_parts
 from opsml_cli.local.layout import Layout
@@ -27,6 +25,8 @@ from opsml_cli.local.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from opsml_cli.domain.endpoint import Row
+    from opsml_cli.domain.progress import Progress
     from opsml_cli.local.tables.sources import Source
 
 _TABLE = "MLTable"
