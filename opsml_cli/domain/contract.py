@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-# What is read from text, as the OpenAPI document tells it; blank text is a missing value.
-NUMBER_TEXT = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)?\s*$"
+# What is read from text, as the OpenAPI document tells it; blank text is a missing value. An exponent of two digits keeps
+# whatever fits into TEXT_LIMIT finite.
+NUMBER_TEXT = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0?[0-9]{1,2})?)?\s*$"
 INTEGER_TEXT = r"^\s*([+-]?[0-9]+(\.0*)?)?\s*$"
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0", "on"), True),
@@ -29,8 +30,8 @@ BOOLEANS = {
 TEXT_LIMIT = 64  # characters of a number or boolean that comes as text
 METHODS = ("predict", "predict_proba")
 
-_NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"), re.ASCII)
-_INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"), re.ASCII)
+_NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"))
+_INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"))
 _SHOWN = 200  # characters of a wrong value that an error repeats
 
 

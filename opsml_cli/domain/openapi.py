@@ -70,7 +70,7 @@ def document(service: Service) -> Document:
             "/": {"get": _plain("health", "Whether the server lives", "text/plain", "Healthy")},
             "/swagger.json": {
                 "get": {
-                    **_plain("swagger", "This document", JSON, None),
+                    **_plain("swagger", "This document", JSON, None, "400", "404"),
                     "parameters": [
                         {
                             "name": "version",
@@ -378,12 +378,12 @@ def _refusals(statuses: Sequence[str]) -> Document:
     }
 
 
-def _plain(operation: str, summary: str, media: str, example: str | None) -> Document:
+def _plain(operation: str, summary: str, media: str, example: str | None, *refusals: str) -> Document:
     content: Document = {"schema": {"type": "object" if media == JSON else "string"}}
     if example:
         content["example"] = example
     return {
         "operationId": operation,
         "summary": summary,
-        "responses": {"200": {"description": summary, "content": {media: content}}, **_refusals(("429",))},
+        "responses": {"200": {"description": summary, "content": {media: content}}, **_refusals(("429", *refusals))},
     }

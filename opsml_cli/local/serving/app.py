@@ -338,8 +338,8 @@ class ScoringApp:
     def _document(self, request: _Request) -> bytes:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         version = query.get("version", ["3"])[-1]
-        if version not in ("2", "3"):
-            raise _Refused(400, "invalid_input", "version is 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
+        if version not in ("2", "3") or query.keys() - {"version"}:
+            raise _Refused(400, "invalid_input", "the one parameter is version: 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
         routing = self.routing
         wanted = request.headers.get(DEPLOYMENT_HEADER)
         live = routing.main() if wanted is None else self._pick(request)
