@@ -192,7 +192,9 @@ def test_folders_with_and_without_mltable(workspace: Workspace, tmp_path: Path, 
     assert (plain.type, plain.rows, plain.columns) == (DataType.URI_FOLDER, None, None)
     with pytest.raises(InvalidInputError):
         workspace.data.sample(AssetRef("files"), 1)
-    (folder / "MLTable").write_text("paths:\n  - pattern: ./*.csv\ntransformations:\n  - read_delimited:\n      delimiter: ','\n")
+    (folder / "MLTable").write_text(
+        "paths:\n  - pattern: ./*.csv\ntransformations:\n  - read_delimited:\n      delimiter: ','\n"
+    )
     described = workspace.data.register(RegisterData("files", str(folder)), Silent()).asset
     assert (described.version, described.type, described.rows, described.columns) == ("2", DataType.MLTABLE, 4, 3)
     assert workspace.data.register(RegisterData("files", str(folder)), Silent()).unchanged

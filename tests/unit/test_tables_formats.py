@@ -115,17 +115,24 @@ def test_an_encoding_that_shows_late_is_noted(tmp_path: Path) -> None:
 def test_utf8_with_a_damaged_place_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(("a,b\n" + "Köln,Málaga\n" * 20).encode() + b"x\xff,1\n")
-    with pytest.raises(InvalidInputError, match="wrong encoding.*line 22"):
+    with pytest.raises(InvalidInputError, match=r"wrong encoding.*line 22"):
         profile_table(path)
     # And behind the first look, too.
     path.write_bytes(("a,b\n" + "Köln,Málaga\n" * 50_000).encode() + b"x\xff,1\n")
-    with pytest.raises(InvalidInputError, match="wrong encoding.*line 50002"):
+    with pytest.raises(InvalidInputError, match=r"wrong encoding.*line 50002"):
         profile_table(path)
 
 
 @pytest.mark.parametrize(
     "content",
-    [bytes(range(256)) * 40, b"\x00" * 50 + b"a,b\n1,2\n" * 3, b"a,b\n1,\x02\n", b"%PDF-1.7\n...", b"BZh91AY&SY", b"PK\x05\x06"],
+    [
+        bytes(range(256)) * 40,
+        b"\x00" * 50 + b"a,b\n1,2\n" * 3,
+        b"a,b\n1,\x02\n",
+        b"%PDF-1.7\n...",
+        b"BZh91AY&SY",
+        b"PK\x05\x06",
+    ],
 )
 def test_binary_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"
@@ -181,7 +188,7 @@ def test_a_ragged_row_far_down_is_named_by_its_line(tmp_path: Path) -> None:
 
 def test_a_quote_that_is_never_closed_is_named(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,2\n3,\"4\n" + "5,6\n" * 3_000_000)
+    path.write_text('a,b\n1,2\n3,"4\n' + "5,6\n" * 3_000_000)
     with pytest.raises(InvalidInputError) as caught:
         profile_table(path)
     assert "line 3" in caught.value.message

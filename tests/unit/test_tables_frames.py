@@ -30,7 +30,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_types_and_missing_values(table: Path) -> None:
     frame = read_frame(table, None)
-    assert list(frame.columns) == "id zip score count flag gap day word".split()
+    assert list(frame.columns) == ["id", "zip", "score", "count", "flag", "gap", "day", "word"]
     assert frame["id"].dtype == "int64"
     assert frame["zip"].tolist() == ["00501", "10001", "90210"]
     assert frame["score"].dtype == "float64"

@@ -183,7 +183,12 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"a": list(range(1000))}), path)
     content = path.read_bytes()
-    broken = [content[:100], content[:-1], b"PAR1" + b"\xff" * 50 + b"\xff\xff\xff\x7fPAR1", content[:-8] + b"\x00\x00\x00\x00PAR1"]
+    broken = [
+        content[:100],
+        content[:-1],
+        b"PAR1" + b"\xff" * 50 + b"\xff\xff\xff\x7fPAR1",
+        content[:-8] + b"\x00\x00\x00\x00PAR1",
+    ]
     broken.append(content[:4] + bytes(200) + content[204:])
     for damaged in broken:
         path.write_bytes(damaged)

@@ -5,6 +5,7 @@ ever stored or shown."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -58,7 +59,9 @@ def parse_source(text: str) -> Source:
         raise UsageError(
             f"{scheme}:// is no source that can be registered", fix="give a path, - for standard input, or an http(s) URL"
         )
-    path = Path(text).expanduser()
+    if "\0" in text:
+        raise UsageError(f"{text!r} is no path")
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises for a user that does not exist
     try:
         if path.is_dir():
             return Source("folder", text, path=path)
@@ -68,8 +71,6 @@ def parse_source(text: str) -> Source:
             raise InvalidInputError(f"{text} is no regular file", fix="for a stream, pipe it in and give - as the source")
     except OSError as error:
         raise InvalidInputError(f"{text} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no path: {error}") from error
     raise NotFoundError(f"no file or folder {text}", cause=_near(path), fix="check the path")
 
 
@@ -127,7 +128,7 @@ def _download(url: str, shown: str, limits: FetchLimits) -> Iterator[bytes]:
                     announced = response.headers.get("content-length", "")
                     if announced.isdigit() and int(announced) > limits.total_bytes:
                         raise _too_large(shown, limits)
-                    for part in response.iter_bytes(CHUNK):
+                    for part in response.iter_bytes():
                         received += len(part)
                         if received > limits.total_bytes:
                             raise _too_large(shown, limits)
