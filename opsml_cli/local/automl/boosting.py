@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import ConfigError
@@ -65,7 +65,8 @@ class Watch:
         return time.monotonic() >= self.deadline
 
     def check(self) -> None:
-        if self.stopped() or self.due():
+        """Before a fit: a trial that is kept in any case does at least one round."""
+        if self.stopped() or (self.due() and not self.keep):
             raise StoppedError
 
 
@@ -198,6 +199,7 @@ def fit_bag(
     parts = binned.parts(parameters)
     watch.check()
     count = len(problem.folds)
+    began, waves = time.monotonic(), (count + workers - 1) // workers
 
     def one(index: int) -> Fitted:
         # The last round of folds may leave cores idle: give them to those that still run. The result does not depend on it.

@@ -141,6 +141,8 @@ def _mixed(series: pd.Series[Any], hint: ColumnType | None) -> _Found:  # noqa: 
     """A column of Python objects or texts: booleans, numbers or dates written as text, or categories."""
     name = str(series.name)
     try:
+        if series.dtype == object:
+            series = _one_type(series)
         counts = series.value_counts(dropna=True)
         texts: dict[object, str] = {value: scoring.category_text(value) for value in counts.index}
     except (TypeError, scoring.UnfitError):
@@ -159,6 +161,17 @@ def _mixed(series: pd.Series[Any], hint: ColumnType | None) -> _Found:  # noqa: 
         note = ("Mistyped columns", f"{name!r} holds dates as text: read as dates") if hint is ColumnType.STRING else None
         return _datetime(name, next(iter(sizes))), "", note
     return _category(name, sizes, texts, len(series))
+
+
+def _one_type(series: pd.Series[Any]) -> pd.Series[Any]:
+    """Values of several types as texts, so that 1 and True stay apart; missing ones None."""
+    values = [None if scoring.is_missing(value) else value for value in series.tolist()]
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1 and (bool in kinds or str in kinds):
+        values = [None if value is None else scoring.category_text(value) for value in values]
+    import pandas as pd
+
+    return pd.Series(values, index=series.index, name=series.name, dtype=object)
 
 
 def _reads(values: Mapping[object, int], read: Any) -> bool:

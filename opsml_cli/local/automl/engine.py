@@ -40,7 +40,7 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
     problem = prepared.problem
     threading.Thread(target=_warm, name="warm", daemon=True).start()
     clock = Clock(started, spec.limits.timeout_seconds, _finish_seconds(problem))
-    plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint())
+    plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint(), prepared.grown)
     plan.folder.mkdir(parents=True, exist_ok=True)
     search = Search(problem, plan, events)
     checks = (*prepared.checks, _leakage(prepared, clock, events))
@@ -61,7 +61,7 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
 
 def _finish_seconds(problem: Problem) -> float:
     """What comes after the last fit: ensemble, test figures, the model folder, the proof."""
-    return 2.0 + 2.0 * min(1.0, len(problem.target) * problem.outputs / 100_000)
+    return 1.5 + 1.5 * min(2.0, len(problem.target) * problem.outputs / 100_000) + 0.0006 * len(problem.features)
 
 
 def _warm() -> None:
@@ -75,7 +75,7 @@ def _leakage(prepared: Prepared, clock: Clock, events: Events) -> Guardrail:
 
     problem = prepared.problem
     try:
-        skills = guardrails.single_skill(problem)
+        skills = guardrails.single_skill(problem, max(1.0, clock.total * 0.05))
         pair = None
         suspects = [name for _, name in guardrails.suspected(skills, problem)]
         columns = {feature.column for feature in problem.features}

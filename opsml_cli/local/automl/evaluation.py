@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_MOST_CELLS = 2_500_000  # rows times classes times resamples
+_MOST_CELLS = 1_500_000  # rows times classes times resamples
 _MOST_POINTS = 200
 
 

@@ -17,7 +17,7 @@ from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, m
 from opsml_cli.local.automl.model_folder import Part
 from opsml_cli.local.automl.portfolio import ENSEMBLE, FOREST, LIGHTGBM
 from opsml_cli.local.automl.prepare import Prepared, for_refit
-from opsml_cli.local.automl.search import Clock, as_trial
+from opsml_cli.local.automl.search import Clock, as_trial, refit_seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,9 @@ def _cost(result: Result) -> float:
 def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events: Events) -> tuple[_Chosen, list[Trial]]:
     started = time.monotonic()
     problem = prepared.problem
+    if len(results) == 1:
+        only = as_trial(results[0])
+        return _Chosen(((results[0], 1.0),), results[0].answer, only), [only]
     judge = ensemble.Judge(problem)
     answers = [result.answer for result in results]
     everyone = range(len(results))
@@ -117,8 +120,6 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     form = ensemble.served(judge, answers, full, lambda index: _cost(results[index]), 1.0)
     finished = [as_trial(result) for result in results]
     members = tuple((results[index], weight) for index, weight in form.weights.items())
-    if len(results) == 1:
-        return _Chosen(members, answers[0], finished[0]), finished
     single = len(form.weights) == 1
     shown = full if single else form
     answer = ensemble.mix(answers, shown)
@@ -192,8 +193,7 @@ def _refit(
     held = prepared.held
     if (held is None or not held.ours) and len(prepared.problem.folds) > 1:
         return parts, prepared.encoding, False
-    grown = len(prepared.values) / max(1, len(prepared.problem.target))
-    needed = sum(result.seconds for result, _ in chosen.members) * 0.9 * grown
+    needed = sum(refit_seconds(result, prepared.grown) for result, _ in chosen.members)
     if needed > clock.left():
         events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
         return parts, prepared.encoding, False

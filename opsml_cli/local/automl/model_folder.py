@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LOADER = "opsml_tabular_model"
+DATA = Path("data") / "data"  # in a model folder: what `scoring.load` reads
 _TYPES = {"integer": "long", "number": "double", "boolean": "boolean", "string": "string", "datetime": "datetime"}
 AGREEMENT = 1e-9
+_MOST_EXAMPLE_COLUMNS = 2000  # MLflow reads an example column by column, at every load
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def save(folder: Path, data: Path, columns: Sequence[Mapping[str, Any]], example
             input_example=None,
             pip_requirements=requirements(),
         )
-        _add_example(folder, example)
+        if len(columns) <= _MOST_EXAMPLE_COLUMNS:
+            _add_example(folder, example)
 
 
 def _add_example(folder: Path, example: pd.DataFrame) -> None:
@@ -167,14 +170,13 @@ def example_frame(columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row that the signature accepts."""
     import pandas as pd
 
-    frame = pd.DataFrame([{column["name"]: column["example"] for column in columns}])
+    values: dict[str, Any] = {}
     for column in columns:
-        wanted = _mlflow_type(column)
-        if wanted == "double":
-            frame[column["name"]] = frame[column["name"]].astype("float64")
-        elif wanted == "datetime":
-            frame[column["name"]] = pd.to_datetime(frame[column["name"]])
-    return frame
+        value, wanted = column["example"], _mlflow_type(column)
+        values[column["name"]] = [
+            float(value) if wanted == "double" else pd.Timestamp(value) if wanted == "datetime" else value
+        ]
+    return pd.DataFrame(values)
 
 
 def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
@@ -187,11 +189,7 @@ def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
         import mlflow.pyfunc
 
         loaded = mlflow.pyfunc.load_model(str(folder))
-    model = (
-        scoring.load(str(folder / "data" / "data"))
-        if (folder / "data" / "data").is_dir()
-        else scoring.load(str(folder / "data"))
-    )
+    model = scoring.load(str(folder / DATA))
     names = [column["name"] for column in model.columns]
     records = [dict(zip(names, values, strict=True)) for values in rows[names].itertuples(index=False, name=None)]
     by_row = [model.encode([record]) for record in records]
@@ -211,8 +209,3 @@ def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
             fix="please report it with the job's log",
         )
     return {"rows": len(records), "largest_difference": worst, "tolerance": AGREEMENT}
-
-
-def sync(folder: Path) -> None:
-    """Make the finished folder durable."""
-    files.sync_tree(folder)

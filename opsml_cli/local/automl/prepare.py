@@ -55,6 +55,11 @@ class Prepared:
     excluded: dict[str, str]
     checks: tuple[Guardrail, ...]
 
+    @property
+    def grown(self) -> float:
+        """How many rows a refit learns from, for each row of the search."""
+        return len(self.values) / max(1, len(self.problem.target))
+
     def fingerprint(self) -> str:
         """Names the work: trials under another fingerprint are not this training's."""
         digest = hashlib.sha256()

@@ -257,6 +257,14 @@ class Encoder:
             values = series.to_numpy(dtype=np.float64)
             target[:, 0] = np.where(np.isfinite(values), values, MISSING)
             return
+        if series.dtype == object:  # pandas takes 1 and True for one value; the coders do not
+            for index, value in enumerate(series.tolist()):
+                try:
+                    target[index] = code(value)
+                except (UnfitError, TypeError, ValueError, OverflowError) as error:
+                    wanted = error.expected if isinstance(error, UnfitError) else expected
+                    raise ColumnError(index, str(name), value, wanted) from None
+            return
         # Each distinct value is coded once, by the same coder that a single row takes.
         positions, distinct = series.factorize(use_na_sentinel=True)
         coded = np.full((len(distinct) + 1, target.shape[1]), MISSING)

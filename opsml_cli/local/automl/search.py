@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from opsml_cli.local.automl.events import Events
     from opsml_cli.local.automl.problem import Problem
 
-_REFIT = 0.7  # the share of a trial's time that fitting its members again takes
 _SLACK = 1.15  # a trial is expected to take this much longer than its like did
 
 
@@ -60,6 +59,12 @@ class Plan:
     clock: Clock
     folder: Path
     fingerprint: str
+    grown: float  # how many rows a refit learns from, for each row of the search
+
+
+def refit_seconds(result: Result, grown: float) -> float:
+    """What fitting the result's candidate again is expected to take: no round past the best, nothing to evaluate."""
+    return result.seconds * 0.8 * grown
 
 
 class Search:
@@ -155,7 +160,7 @@ class Search:
             others = [r.seconds / r.candidate.cost for r in self.results]
         if paces:
             return sorted(paces)[len(paces) // 2]
-        return max(others) if others else None
+        return sorted(others)[len(others) // 2] if others else None
 
     def _fits(self, candidate: Candidate) -> bool:
         pace = self._pace(candidate.algorithm)
@@ -176,8 +181,8 @@ class Search:
             ranked = sorted(self.results, key=self._loss)[:3]
         if not ranked:
             return clock.started + (clock.end - clock.started) * 0.5
-        reserve = min(0.3 * clock.total, _REFIT * sum(result.seconds for result in ranked))
-        return clock.end - reserve
+        reserve = sum(refit_seconds(result, self._plan.grown) for result in ranked)
+        return clock.end - min(0.3 * clock.total, reserve + 0.2)
 
     def _loss(self, result: Result) -> float:
         value = result.metrics.get(self._problem.metric, math.nan)

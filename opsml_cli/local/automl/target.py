@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 1000
 _FEW_VALUES = 20
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,13 @@ def _numbers(name: str, labels: list[object]) -> Target:
     if sound.min() == sound.max():
         raise InvalidInputError(
             f"the target column {name!r} holds one value only, {sound[0]:g}", cause="there is nothing to learn"
+        )
+    # LightGBM holds targets in 32 bits.
+    if float(np.abs(sound).max()) > _LARGEST or float(np.abs(sound).max()) < 1 / _LARGEST:
+        raise InvalidInputError(
+            f"the target column {name!r} holds values of the size of {np.abs(sound).max():.0e}",
+            cause="training works with 32 bits",
+            fix="give the target in another unit",
         )
     return Target(name, Task.REGRESSION, values, present)
 
