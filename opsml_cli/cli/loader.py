@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import copy
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,25 +75,23 @@ def _parameters(signature: inspect.Signature, function: Callable[..., object]) -
     return command
 
 
-def _global_parameters(*, hidden: bool) -> list[Any]:
+@cache
+def _global_templates() -> list[Any]:
     def nothing(**_: object) -> None: ...
 
-    def option(flags: tuple[str, ...], takes: str | None, text: str) -> Any:
-        kind = str if takes else bool
-        return Annotated[kind | None if takes else kind, typer.Option(*flags, metavar=takes, help=text, hidden=hidden)]
+    def parameter(name: str, flags: tuple[str, ...], takes: str | None, text: str) -> inspect.Parameter:
+        kind = str | None if takes else bool
+        annotation = Annotated[kind, typer.Option(*flags, metavar=takes, help=text)]  # type: ignore[valid-type]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None if takes else False, annotation=annotation)
 
-    signature = inspect.Signature(
-        [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=None if takes else False,
-                annotation=option(flags, takes, text),
-            )
-            for name, flags, takes, text in OPTIONS
-        ]
-    )
-    return _parameters(signature, nothing).params
+    return _parameters(inspect.Signature([parameter(*option) for option in OPTIONS]), nothing).params
+
+
+def _global_parameters(*, hidden: bool) -> list[Any]:
+    parameters = [copy(template) for template in _global_templates()]
+    for parameter in parameters:
+        parameter.hidden = hidden
+    return parameters
 
 
 def _root_parameters() -> list[Any]:

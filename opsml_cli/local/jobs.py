@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,7 @@ class LocalJobs:
     still unfinished, that job is returned; when its process died, that job goes on from its finished trials, under the
     same name. A job that completed, failed by itself or was canceled is left alone, and a new one begins."""
 
-    def __init__(self, layout: Layout, store: Store, workspace: str, data: LocalData) -> None:
+    def __init__(self, layout: Layout, store: Store, workspace: str, data: Callable[[], LocalData]) -> None:
         self._layout = layout
         self._store = store
         self._workspace = workspace
@@ -54,7 +54,7 @@ class LocalJobs:
         `parent` is the run that this job is a step of; steps are compared only with steps of the same run."""
         from opsml_cli.local import automl_document, automl_request
 
-        request = automl_request.resolve(spec, self._data, dry_run=dry_run)
+        request = automl_request.resolve(spec, self._data(), dry_run=dry_run)
         identity = automl_document.fingerprint(request.spec, {**request.contents, "parent": parent or ""})
         if dry_run:
             return self._new(request, identity, parent, spec.name or _new_name()).job

@@ -47,7 +47,8 @@ class LocalWorkspace:
     def jobs(self) -> LocalJobs:
         from opsml_cli.local.jobs import LocalJobs
 
-        return LocalJobs(self.layout, self.store, self.name, self.data)
+        # Only a new job looks at data; reading jobs does not load its room.
+        return LocalJobs(self.layout, self.store, self.name, lambda: self.data)
 
     @cached_property
     def online_endpoints(self) -> LocalEndpoints:

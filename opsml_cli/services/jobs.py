@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.errors import NotFoundError, WorkFailedError
 from opsml_cli.domain.job import Job, JobKind, JobState, Trial
-from opsml_cli.domain.pipeline import PipelineRun
 from opsml_cli.domain.workspace import Workspace
 from opsml_cli.services.train import failure_of
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.pipeline import PipelineRun
 
 _POLL_SECONDS = 0.25
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (.*)\Z", re.ASCII | re.DOTALL)

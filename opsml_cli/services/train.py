@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.durations import format_duration
 from opsml_cli.domain.errors import CancelledError, GateError, NotFinishedError, OpsmlError, WorkFailedError
-from opsml_cli.domain.gates import Gate, evaluate, parse_gate
 from opsml_cli.domain.job import AutoMLSpec, Job, JobState, TableSource
 from opsml_cli.domain.progress import Progress
 from opsml_cli.domain.workspace import Workspace
 from opsml_cli.services.wait import wait_for
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.gates import Gate
 
 # What can only be an asset: a file has a suffix, or stands behind a `/`.
 _ASSET = re.compile(r"(?:azureml:)?[A-Za-z0-9][A-Za-z0-9_-]*(?::[A-Za-z0-9][A-Za-z0-9._-]*|@latest)?\Z", re.ASCII)
@@ -39,6 +42,8 @@ def train(
 
     WorkFailedError when it failed or was canceled, GateError when a gate said no, NotFinishedError after `timeout`, and
     CancelledError on Ctrl-C: in the last two the job goes on."""
+    from opsml_cli.domain.gates import parse_gate
+
     gates = [parse_gate(text) for text in spec.gates]
     job = workspace.jobs.begin_automl(spec)
     if job.status is not JobState.NOT_STARTED or job.started_at is not None:
@@ -99,6 +104,8 @@ def judge(workspace: Workspace, job: Job, gates: Sequence[Gate]) -> None:
     """GateError naming every gate that says no to what the job found."""
     if not gates or job.automl is None:
         return
+    from opsml_cli.domain.gates import evaluate
+
     deployed = _deployed_metrics(workspace, job) if any(gate.needs_deployed for gate in gates) else None
     verdicts = [evaluate(gate, job.automl, deployed) for gate in gates]
     refused = [verdict for verdict in verdicts if not verdict.passed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,11 @@ from opsml_cli.cli.session import Session
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import Job, JobKind, JobState, Trial
-from opsml_cli.domain.pipeline import PipelineRun
 from opsml_cli.services import jobs as services
 from opsml_cli.services.jobs import Downloaded, JobLogLine, Watched
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.pipeline import PipelineRun
 
 
 def list_(
