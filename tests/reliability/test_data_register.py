@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def start(tmp_path: Path, environment: dict[str, str], *arguments: str, **option
 
 def sound(workspace: LocalWorkspace) -> dict[str, int | None]:
     """Check every record against its content; sha256 and rows by version."""
-    found = {}
+    found: dict[str, int | None] = {}
     for asset in workspace.data.list("t") if workspace.data.list() else []:
         path, held = workspace.data.locate(AssetRef("t", asset.version))
         assert hashlib.sha256(path.read_bytes()).hexdigest() == asset.sha256
@@ -159,7 +160,7 @@ def test_a_file_limit_is_a_clear_error_and_leaves_nothing(
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Path:
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB, where this user may mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()

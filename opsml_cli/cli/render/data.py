@@ -119,6 +119,23 @@ def _asset_view(asset: DataAsset, width: int) -> object:
     return Group(Text("\n".join(lines)), _table(asset.profile, width))
 
 
+def _list_view(assets: Sequence[DataAsset], _width: int) -> object:
+    if not assets:
+        return "no data yet: opsml data register NAME FILE"
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "version", "type", "rows", "columns", "target", "created"):
+        table.add_column(heading, justify="right" if heading in ("rows", "columns") else "left", no_wrap=True)
+    for asset in assets:
+        rows, columns = ("", "") if asset.rows is None else (f"{asset.rows:,}", str(asset.columns))
+        cells = (asset.name, asset.version, asset.type.value, rows, columns, asset.target_column or "", asset.created_at[:19])
+        table.add_row(*(Text(escape_line(cell)) for cell in cells))
+    return table
+
+
 def _profile_view(profile: DataProfile, width: int) -> object:
     from rich.console import Group
     from rich.text import Text
@@ -173,6 +190,6 @@ RENDERINGS: dict[type, Rendering] = {
         view=_registered_view,
         outputs=_outputs,
     ),
-    DataAsset: Rendering(document=_shown, columns=_MAIN, view=_asset_view),
+    DataAsset: Rendering(document=_shown, columns=_MAIN, view=_asset_view, list_view=_list_view),
     DataProfile: Rendering(document=_profile, view=_profile_view),
 }

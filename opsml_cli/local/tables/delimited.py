@@ -24,11 +24,11 @@ MAX_FIELD = 1 << 20
 
 
 class NotUtf8Error(Exception):
-    """The text broke its encoding after its first block; `encoding` is the one that fits it."""
+    """The text of `path` broke its encoding after its first block; `encoding` is the one that fits it."""
 
-    def __init__(self, encoding: str) -> None:
-        super().__init__(encoding)
-        self.encoding = encoding
+    def __init__(self, path: Path, name: str, encoding: str) -> None:
+        super().__init__(name)
+        self.path, self.name, self.encoding = path, name, encoding
 
 
 def header(path: Path, form: TableFormat, name: str) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ def _encoding_problem(path: Path, form: TableFormat, name: str) -> Exception:
                     )
                 fallback = fallback_encoding(head + part)
                 # The decoder may hold the first bytes of a character from the part before.
-                return undecodable(name, part, lines) if fallback is None else NotUtf8Error(fallback)
+                return undecodable(name, part, lines) if fallback is None else NotUtf8Error(path, name, fallback)
             lines += part.count(b"\n")
     return InvalidInputError(
         f"{name} has the wrong encoding: it ends inside a character", fix="save the file as UTF-8 and run the command again"

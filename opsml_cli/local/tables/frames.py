@@ -68,12 +68,13 @@ def read_typed(
     for column in wanted:
         table.check_column(column)
     kinds = {column.name: column.type for column in profile.columns}
-    sample = max_rows is not None and max_rows < profile.rows
-    try:
-        found = list(_typed(table, wanted, kinds, (profile.rows, max_rows or 0, seed) if sample else None))
-    except NotUtf8Error as other:
-        table = table.reencoded(other.encoding)
-        found = list(_typed(table, wanted, kinds, (profile.rows, max_rows or 0, seed) if sample else None))
+    sample = (profile.rows, max_rows, seed) if max_rows is not None and max_rows < profile.rows else None
+    while True:
+        try:
+            found = list(_typed(table, wanted, kinds, sample))
+            break
+        except NotUtf8Error as other:
+            table = table.reencoded(other.path, other.encoding)
     schema = pa.schema([(column, arrow_type(kinds.get(column, ColumnType.STRING))) for column in wanted])
     arrow = pa.Table.from_batches(found, schema) if found else schema.empty_table()
     return arrow, (arrow.num_rows / profile.rows if sample and profile.rows else 1.0)

@@ -25,18 +25,23 @@ def profile_table(
     if target_column is not None:
         table.check_column(target_column)
     progress = progress or Silent()
-    try:
-        return _profiled(table, target_column, progress)
-    except NotUtf8Error as other:
-        progress.note(f"{table.name} is no UTF-8 text; reading it as {other.encoding}")
-        return _profiled(table.reencoded(other.encoding), target_column, progress)
+    while True:
+        try:
+            return _profiled(table, target_column, progress)
+        except NotUtf8Error as other:
+            progress.note(f"{other.name} is no UTF-8 text; reading it as {other.encoding}")
+            table = table.reencoded(other.path, other.encoding)
 
 
 def target_of(location: Path, profile: DataProfile, target_column: str, name: str) -> TargetProfile:
     """The class balance of another target than the profile was made with; reads only that column."""
     table = open_table(location, profile, name)
     table.check_column(target_column)
-    return _target(_accumulated(table, (target_column,), Silent())[1][0])
+    while True:
+        try:
+            return _target(_accumulated(table, (target_column,), Silent())[1][0])
+        except NotUtf8Error as other:
+            table = table.reencoded(other.path, other.encoding)
 
 
 def _profiled(table: Table, target_column: str | None, progress: Progress) -> DataProfile:

@@ -59,9 +59,11 @@ class Table:
                 fix=f"opsml data profile {self.name} lists the columns",
             )
 
-    def reencoded(self, encoding: str) -> Table:
-        """The same table, its text read in another encoding."""
-        parts = tuple(replace(part, form=replace(part.form, encoding=encoding)) for part in self.parts)
+    def reencoded(self, path: Path, encoding: str) -> Table:
+        """The same table, the file `path` of it read in another encoding."""
+        parts = tuple(
+            replace(part, form=replace(part.form, encoding=encoding)) if part.path == path else part for part in self.parts
+        )
         return replace(self, parts=parts)
 
 
