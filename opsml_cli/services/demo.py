@@ -135,11 +135,12 @@ def _story(plan: DemoPlan) -> Generator[tuple[str, Command], object, None]:
     )
     yield "3 Serve the best model", ("deploy", _model(job), "--endpoint", NAME)
     yield "4 Watch it", ("insights", "enable", NAME)
+    yield "4 Watch it: send some requests first", ("score", NAME, "--sample", "20")
     yield "4 Watch it", ("logs", NAME, "--tail", "5")
+    yield "4 Watch it", ("insights", "show", NAME)
     yield "5 Document it", ("swagger", NAME, "--save", "swagger.json")
     yield "5 Document it (add --ui to try it out in the browser)", ("swagger", NAME, "--check")
     yield "6 Score", ("score", NAME, "--sample", "5", "--proba")
-    yield "6 Score, and see it counted", ("insights", "show", NAME)
     published = yield "7 Publish the retraining pipeline", ("pipeline", "publish", plan.pipeline, "--name", PIPELINE)
     name = published.pipeline.name if isinstance(published, Published) else PIPELINE
     yield (

@@ -11,8 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/bank-marketing"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -34,15 +32,18 @@ def test_the_pages_made_from_code_agree_with_it() -> None:
 
 
 def _lines() -> Iterator[tuple[str, str]]:
-    """Every `opsml …` line of a code block, a script or a CI file."""
+    """Every `opsml …` command of a code block, a script or a CI file, without comments and redirections."""
     for path in TEXTS:
         text = path.read_text("utf-8")
         if path.suffix == ".md":
             text = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+        elif path.suffix not in (".sh", ".yml", ".py"):
+            continue
         for line in text.splitlines():
-            found = re.search(r"(?:^|\$\(|\$ |run: |script: |bin/|\"\$work/venv/bin/)(opsml(?: .*)?)$", line.strip())
-            if found and not line.strip().startswith("import"):
-                yield path.relative_to(ROOT).as_posix(), found[1]
+            found = re.search(r"(?:^|\$\(|\$ |# |run: |script: |&& |bin/)(opsml .*)$", line.strip())
+            if found:
+                words = found[1].partition(")")[0] if "$(" in line else found[1]
+                yield path.relative_to(ROOT).as_posix(), re.split(r" +(?:#|&&|[|]|>|2>) ?", words)[0]
 
 
 def test_every_command_in_the_documentation_parses() -> None:
@@ -50,15 +51,11 @@ def test_every_command_in_the_documentation_parses() -> None:
 
     seen = 0
     for where, line in _lines():
-        command = re.split(r"\s(?:#|&&|\||>)\s|\)$", line)[0].rstrip(")")
-        words = shlex.split(command.replace('"$', '"'), comments=True)[1:]
-        if not words or words[0].startswith("-"):
-            continue
         try:
-            invocation = parse(words)
-        except Exception as error:  # the assertion names the place
-            pytest.fail(f"{where}: {line}: {error}")
-        assert invocation is not None, f"{where}: {line}"
+            words = shlex.split(line)[1:]
+            assert parse(words) is not None or "--help" in words or "--version" in words
+        except Exception as error:
+            raise AssertionError(f"{where}: {line}: {error}") from error
         seen += 1
     assert seen > 60  # the reference page alone has one for each command
 
@@ -81,7 +78,7 @@ def test_every_dependency_has_its_reason() -> None:
     names = {
         re.match(r"[A-Za-z0-9_.-]+", text)[0] for text in (*project["dependencies"], *project["optional-dependencies"]["dev"])
     }
-    reasons = re.findall(r"^\| `([\w.-]+)` \| \S.{8,}\|$", (ROOT / "docs/dependencies.md").read_text("utf-8"), re.MULTILINE)
+    reasons = re.findall(r"^\| `([\w.-]+)` \| \S.+\|$", (ROOT / "docs/dependencies.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(reasons) == sorted(names)
 
 
