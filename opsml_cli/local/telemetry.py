@@ -1,11 +1,12 @@
 """Request telemetry, the writing side: off the request path, bounded in memory and on disk.
 
-Each process appends to a segment of its own, `<milliseconds of its creation>-<pid>.jsonl`, one JSON object a line:
+Each process appends to a segment of its own, `<milliseconds of its creation>-<pid>.jsonl`, one JSON array a line:
 
-    {"t": 1764000000.1234, "d": "blue", "s": 200, "ms": 0.41, "in": 183, "out": 7, "ua": "python-httpx/0.28.1"}
+    [1764000000.1234,"blue",200,0.41,183,7,"python-httpx/0.28.1"]
 
-`t` is when the request began (seconds since the epoch), `in` and `out` are the bodies' bytes. A line `{"t", "dropped"}`
-says how many requests could not be kept. `opsml_cli.local.telemetry_reader` reads the folder.
+When the request began (seconds since the epoch), deployment, status, milliseconds, bytes of the request's and of the
+reply's body, user agent: an array, since a line then costs a quarter of a microsecond and not two. A line
+`{"t", "dropped"}` says how many requests could not be kept. `opsml_cli.local.telemetry_reader` reads the folder.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Recorder:
         if len(self._queue) >= self._limit:
             self.dropped += 1
             return
-        self._queue.append((started, deployment, status, duration_ms, request_bytes, response_bytes, user_agent))
+        agent = user_agent[:USER_AGENT_LIMIT]
+        self._queue.append((started, deployment, status, duration_ms, request_bytes, response_bytes, agent))
         if self._asleep:
             self._wake.set()
 
@@ -130,29 +132,23 @@ class Recorder:
     def _drain(self, segment: _Segment) -> None:
         queue = self._queue
         while queue:
-            lines = [_line(queue.popleft()) for _ in range(min(_CHUNK, len(queue)))]
-            segment.write(b"".join(lines), len(lines))
+            records = [queue.popleft() for _ in range(min(_CHUNK, len(queue)))]
+            segment.write(_coded(records), len(records))
 
 
-def _line(record: _Record) -> bytes:
+def _coded(records: list[_Record]) -> bytes:
+    """A line for each record."""
     import orjson
 
-    started, deployment, status, duration, request_bytes, response_bytes, agent = record
-    document = {
-        "t": round(started, 4),
-        "d": deployment,
-        "s": status,
-        "ms": round(duration, 4),
-        "in": request_bytes,
-        "out": response_bytes,
-        "ua": agent[:USER_AGENT_LIMIT],
-    }
+    dumps, newline = orjson.dumps, orjson.OPT_APPEND_NEWLINE
     try:
-        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        return b"".join([dumps(record, option=newline) for record in records])
     except orjson.JSONEncodeError:  # lone surrogates in a header that was decoded loosely
-        document["ua"] = agent[:USER_AGENT_LIMIT].encode("ascii", "replace").decode()
-        document["d"] = deployment.encode("ascii", "replace").decode()
-        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+        return b"".join([dumps([_sound(value) for value in record], option=newline) for record in records])
+
+
+def _sound(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 class _Segment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,27 +60,20 @@ def parse(line: bytes) -> Entry | None:
         values = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return _entry(values) if isinstance(values, dict) else None
-
-
-def _entry(values: Mapping[str, Any]) -> Entry | None:
     try:
-        if "dropped" in values:
-            return Dropped(float(values["t"]), int(values["dropped"]))
-        started, duration = float(values["t"]), float(values["ms"])
-        if not math.isfinite(started) or not math.isfinite(duration):
-            return None
-        return Request(
-            started + duration / 1000.0,
-            str(values["d"]),
-            int(values["s"]),
-            duration,
-            int(values["in"]),
-            int(values["out"]),
-            str(values["ua"]),
-        )
+        if isinstance(values, list):
+            return _request(values)
+        return Dropped(float(values["t"]), int(values["dropped"]))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _request(values: list[Any]) -> Request | None:
+    started, deployment, status, duration, request_bytes, response_bytes, agent = values
+    ended = float(started) + float(duration) / 1000.0
+    if not math.isfinite(ended):
+        return None
+    return Request(ended, str(deployment), int(status), float(duration), int(request_bytes), int(response_bytes), str(agent))
 
 
 def entries(paths: Iterable[Path], since: float | None = None, limit: int | None = None) -> Iterator[Entry]:

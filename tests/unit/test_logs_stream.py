@@ -29,7 +29,7 @@ def container(moment: float, message: str, level: str = "info", deployment: str 
 
 
 def request(moment: float, deployment: str = "blue", status: int = 200) -> bytes:
-    return b'{"t":%.4f,"d":"%s","s":%d,"ms":0.0,"in":1,"out":2,"ua":"agent"}\n' % (moment, deployment.encode(), status)
+    return b'[%.4f,"%s",%d,0.0,1,2,"agent"]\n' % (moment, deployment.encode(), status)
 
 
 @pytest.fixture
