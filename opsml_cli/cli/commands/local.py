@@ -57,7 +57,7 @@ def status(session: Session) -> ServiceStatus:
 def token(session: Session) -> ServiceToken:
     """Print the local service's bearer token, and nothing else.
 
-    Example: curl -H "Authorization: Bearer $(opsml local token)" http://127.0.0.1:8000/
+    Example: opsml local token
     """
     return _service(session).token()
 

@@ -62,22 +62,27 @@ def render_command(command: Template, value: Callable[[Reference], str | None]) 
 
 
 def _quote_at(text: str) -> str:
-    """The quote that is open at the end of shell text: `'`, `"` or none."""
-    quote, position = "", 0
+    """The quote that is open at the end of shell text: `'`, `"` or none. Each `$( … )` has quotes of its own."""
+    quotes, position = [""], 0
     while position < len(text):
-        character = text[position]
-        if character == "\\" and quote != "'":
+        character, quote = text[position], quotes[-1]
+        if quote == "'":
+            quotes[-1] = "" if character == "'" else quote
+        elif character == "\\":
             position += 1
-        elif quote:
-            quote = "" if character == quote else quote
+        elif character == "(" and (not quote or text[position - 1 : position] == "$"):
+            quotes.append("")
+        elif character == ")" and not quote and len(quotes) > 1:
+            quotes.pop()
+        elif quote == '"':
+            quotes[-1] = "" if character == '"' else quote
         elif character in "'\"":
-            quote = character
+            quotes[-1] = character
         elif character == "#" and (position == 0 or text[position - 1].isspace()):
-            position = text.find("\n", position)
-            if position < 0:
-                return ""
+            end = text.find("\n", position)
+            position = len(text) if end < 0 else end
         position += 1
-    return quote
+    return quotes[-1]
 
 
 def _expansion(name: str, quote: str) -> str:
