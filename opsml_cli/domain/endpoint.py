@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from opsml_cli.domain.job import ModelPointer
     from opsml_cli.domain.names import AssetRef
+    from opsml_cli.domain.pointer import ModelPointer
 
 Row = Mapping[str, object]
 

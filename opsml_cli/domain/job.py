@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.pointer import ModelPointer
 
 
 class JobState(StrEnum):
@@ -122,15 +123,6 @@ class BestTrial:
     trial: str
     algorithm: str
     metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPointer:
-    """The registered model that a job or deployment names. `path` is a folder or URI."""
-
-    name: str
-    version: str
-    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState
-from opsml_cli.domain.job import ModelPointer
+from opsml_cli.domain.pointer import ModelPointer
 
 RUNNING = "running"
 STOPPED = "stopped"

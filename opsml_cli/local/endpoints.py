@@ -56,7 +56,7 @@ _UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
 class LocalEndpoints:
     """The `online_endpoints` group of a local workspace."""
 
-    def __init__(self, layout: Layout, store: Store, models: LocalModels) -> None:
+    def __init__(self, layout: Layout, store: Store, models: Callable[[], LocalModels]) -> None:
         self._layout = layout
         self._store = store
         self._models = models
@@ -106,7 +106,7 @@ class LocalEndpoints:
             raise UnsupportedError(
                 "on Windows a local endpoint has one process", fix="leave --instance-count out, or deploy to Azure"
             )
-        model = self._models.get(spec.model)
+        model = self._models().get(spec.model)
         if not (model.own or model.trusted):
             raise NotAllowedError(
                 f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",

@@ -6,6 +6,7 @@ given some seconds to come to a stop, then the process ends itself, and the reco
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import shutil
 import signal
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, ModelPointer, TableSource, Trial
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, TableSource, Trial
+from opsml_cli.domain.pointer import ModelPointer
 from opsml_cli.local import job_process
 from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now
@@ -43,6 +45,10 @@ def main(arguments: Sequence[str]) -> int:
     if lock is None:
         return 0
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A crash in native code tells where it was, in the job's log; so does a process that is asked with SIGUSR1.
+    faulthandler.enable()
+    if hasattr(faulthandler, "register"):
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
     return _Run(layout, store, name, stop).run()
 
 

@@ -47,14 +47,14 @@ class LocalWorkspace:
     def jobs(self) -> LocalJobs:
         from opsml_cli.local.jobs import LocalJobs
 
-        # Only a new job looks at data; reading jobs does not load its room.
+        # Only a new job looks at data, only a new deployment at models: reading loads neither room.
         return LocalJobs(self.layout, self.store, self.name, lambda: self.data)
 
     @cached_property
     def online_endpoints(self) -> LocalEndpoints:
         from opsml_cli.local.endpoints import LocalEndpoints
 
-        return LocalEndpoints(self.layout, self.store, self.models)
+        return LocalEndpoints(self.layout, self.store, lambda: self.models)
 
     @cached_property
     def insights(self) -> LocalInsights:

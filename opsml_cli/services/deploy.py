@@ -185,7 +185,7 @@ def _planned(spec: DeploySpec, model: Model) -> Deployed:
     """What a dry run of an unregistered folder says; nobody can know more before it is registered."""
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
-    from opsml_cli.domain.job import ModelPointer
+    from opsml_cli.domain.pointer import ModelPointer
 
     share = 100 if spec.traffic is None else spec.traffic
     deployment = Deployment(
