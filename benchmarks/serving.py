@@ -92,7 +92,7 @@ def main() -> int:
             rounds = max(1, int(options.seconds / 0.5))
             for _ in range(rounds):
                 for connection, found in zip(connections, samples, strict=True):
-                    found += measure(connection, body, headers, 0.5)
+                    found.extend(measure(connection, body, headers, 0.5))
             for connection in connections:
                 connection.close()
         finally:

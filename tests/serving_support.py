@@ -65,6 +65,16 @@ def train_folder(folder: Path, rows: int = 400) -> Path:
     return folder / "outputs" / "model"
 
 
+_trained: dict[Path, Path] = {}
+
+
+def trained_once(base: Path) -> Path:
+    """The model folder of this test run, trained by whoever asks first. `base` is the run's own temporary folder."""
+    if base not in _trained:
+        _trained[base] = train_folder(base / "serving-model")
+    return _trained[base]
+
+
 def register_own(workspace: LocalWorkspace, source: Path, name: str = "bank") -> Model:
     """Register `source` as what this workspace trained."""
     with workspace.models.stage(source, name) as staged, workspace.store.write() as connection:

@@ -39,13 +39,15 @@ class Elders:
 
 
 @contextmanager
-def serving(application: Any, port: int = 0) -> Iterator[int]:
+def serving(application: Any, port: int = 0, http: Any = "auto") -> Iterator[int]:
     """`application(port)` gives the ASGI application; served on 127.0.0.1 until the block ends; the port."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     bound = listener.getsockname()[1]
-    config = uvicorn.Config(application(bound), lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        application(bound), http=http, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
     thread.start()

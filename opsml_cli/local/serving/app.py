@@ -265,17 +265,18 @@ class ScoringApp:
         """Score off the loop. The request counts as in flight until its thread is done, even when nobody waits any more."""
         size = len(body)
         self._pending += size
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, live, body)
+        loop = asyncio.get_running_loop()
+        work = self._threads.submit(self._answer, live, body)
 
-        def done(_: object) -> None:
+        def done() -> None:
             self._in_flight -= 1
             self._pending -= size
 
-        work.add_done_callback(done)
+        # The thread's own end counts: one that works for nobody is still busy.
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(done))
         try:
-            return await asyncio.wait_for(asyncio.shield(work), self.limits.request_seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(work), self.limits.request_seconds)
         except TimeoutError:
-            work.cancel()
             raise _Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
 
     async def _body(self, request: _Request, receive: Receive) -> bytes:
