@@ -206,9 +206,11 @@ def fit_bag(
         side_by_side = min(workers, count - (index // workers) * workers)
         threads = max(1, workers // side_by_side)
         options = settings(problem, parameters, index, threads)
-        return fit_fold(
-            problem, parts[index], problem.folds[index], options, watch=watch, rounds=rounds[index] if rounds else None
-        )
+        fixed = rounds[index] if rounds else None
+        # What is kept when the time is up must not be one long fold and several empty ones: each wave has its share.
+        share = (watch.deadline - began) * (index // workers + 1) / waves if watch.keep else watch.deadline - began
+        own = replace(watch, deadline=began + max(0.0, share))
+        return fit_fold(problem, parts[index], problem.folds[index], options, watch=own, rounds=fixed)
 
     with ThreadPoolExecutor(max_workers=min(workers, count)) as pool:
         futures = [pool.submit(one, index) for index in range(count)]

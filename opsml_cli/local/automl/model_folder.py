@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import ContractError
-from opsml_cli.local import files
 from opsml_cli.local.automl import scoring
 
 if TYPE_CHECKING:
