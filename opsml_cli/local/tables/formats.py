@@ -16,6 +16,7 @@ from opsml_cli.local.tables.content import compression_of, open_content
 HEAD_BYTES = 256 << 10
 DELIMITERS = (",", ";", "\t", "|")
 PARQUET_MAGIC = b"PAR1"
+GUESSED = ("cp1252", "latin-1")  # what text without a mark that is no UTF-8 is taken for
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

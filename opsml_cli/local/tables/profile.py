@@ -9,6 +9,7 @@ from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.progress import Progress, Silent
 from opsml_cli.local.tables.column import EXACT_VALUES, EXACT_VALUES_OF_TABLE, ColumnAccumulator, most_frequent
 from opsml_cli.local.tables.delimited import NotUtf8Error
+from opsml_cli.local.tables.formats import GUESSED
 from opsml_cli.local.tables.table import Table, open_table
 
 MAX_CLASSES = 100  # a target of more distinct values is listed by its most frequent ones
@@ -25,12 +26,19 @@ def profile_table(
     if target_column is not None:
         table.check_column(target_column)
     progress = progress or Silent()
+    for part in table.parts:
+        if part.form.encoding in GUESSED:
+            progress.note(_guess(part.name, part.form.encoding))
     while True:
         try:
             return _profiled(table, target_column, progress)
         except NotUtf8Error as other:
-            progress.note(f"{other.name} is no UTF-8 text; reading it as {other.encoding}")
+            progress.note(_guess(other.name, other.encoding))
             table = table.reencoded(other.path, other.encoding)
+
+
+def _guess(name: str, encoding: str) -> str:
+    return f"{name} is no UTF-8 text; it was read as {encoding}"
 
 
 def target_of(location: Path, profile: DataProfile, target_column: str, name: str) -> TargetProfile:
