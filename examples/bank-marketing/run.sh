@@ -23,7 +23,7 @@ opsml insights enable bank-marketing
 opsml logs bank-marketing --tail 5
 opsml swagger bank-marketing --save swagger.json
 opsml swagger bank-marketing --check
-opsml score bank-marketing "$here/request.json" --proba
+opsml score bank-marketing --sample 5 --proba
 
 SCORING_URI=$(opsml endpoints show bank-marketing -o tsv --query scoring_uri)
 SCORING_KEY=$(opsml endpoints keys bank-marketing --reveal -o tsv --query primary)
