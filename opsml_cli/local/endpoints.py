@@ -36,7 +36,7 @@ from opsml_cli.local import endpoint_keys, endpoint_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Release
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.processes import held, hold
+from opsml_cli.local.processes import held, hold, pid_alive
 from opsml_cli.local.serving.place import Launch, Place
 from opsml_cli.local.store import Store
 
@@ -357,6 +357,13 @@ class LocalEndpoints:
     def _running(self, record: EndpointRecord) -> bool:
         return held(self._place(record).lock)
 
+    def _applied(self, record: EndpointRecord) -> int:
+        """The generation that the live server has taken up; -1 before its first word."""
+        status = self._place(record).status()
+        if status is None or status.id != record.id or not pid_alive(status.pid):
+            return -1
+        return status.applied
+
     def _starting(self, record: EndpointRecord) -> bool:
         """Whether the process that was started last still lives; it may not hold the lock yet."""
         launch = self._place(record).launch()
@@ -389,9 +396,8 @@ class LocalEndpoints:
         deadline = time.monotonic() + timeout
         place = self._place(record)
         while True:
-            status = place.status()
             if self._running(record):
-                if status is not None and status.id == record.id and status.applied >= record.generation:
+                if self._applied(record) >= record.generation:
                     return
             elif not self._starting(record):
                 if record.desired == RUNNING and timeout == START_SECONDS:
@@ -453,8 +459,7 @@ class LocalEndpoints:
         alive = running or (unfinished and self._starting(record))
         applied = record.generation
         if running and not unfinished:
-            status = self._place(record).status()
-            applied = status.applied if status is not None and status.id == record.id else -1
+            applied = self._applied(record)
         deployments = tuple(
             self._deployment(record, each, alive=alive, applied=applied) for each in record.deployments.values()
         )

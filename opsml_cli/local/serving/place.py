@@ -65,6 +65,10 @@ class Place:
     def status(self) -> ServerStatus | None:
         return self._read("server.json", ServerStatus)
 
+    def forget_status(self) -> None:
+        """Remove a dead server's last word; for whoever has just taken the lock."""
+        (self.folder / "server.json").unlink(missing_ok=True)
+
     def launch(self) -> Launch | None:
         return self._read("launch.json", Launch)
 

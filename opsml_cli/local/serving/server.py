@@ -52,6 +52,7 @@ def main(arguments: list[str]) -> int:
         lock = _lock(place.lock, lambda: _wanted(store, endpoint) is not None)
         if lock is None:
             return 0
+        place.forget_status()
     record = _wanted(store, endpoint)
     if record is None:
         return 0
