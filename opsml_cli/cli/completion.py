@@ -146,12 +146,8 @@ def generated() -> str:
 
     lines = []
     for command in table.COMMANDS:
-        try:
-            parameters = load(command).params
-        except (ModuleNotFoundError, AttributeError):
-            continue
         names = []
-        for parameter in parameters:
+        for parameter in load(command).params:
             if parameter.param_type_name == "option" and not getattr(parameter, "hidden", False):
                 value = "" if getattr(parameter, "is_flag", False) else "="
                 names += [name + value for name in (*parameter.opts, *parameter.secondary_opts)]
