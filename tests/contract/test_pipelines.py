@@ -116,9 +116,11 @@ def test_registered_data_and_outputs_of_runs_are_inputs(local: LocalWorkspace, t
     local.data.register(RegisterData("table", str(table)), Silent())
     path = written(
         tmp_path / "p",
-        "type: pipeline\ninputs:\n  d: {type: uri_file, path: 'azureml:table@latest'}\n  f: {type: uri_folder, optional: true}\n"
+        "type: pipeline\ninputs:\n  d: {type: uri_file, path: 'azureml:table@latest'}\n"
+        "  f: {type: uri_folder, optional: true}\n"
         "outputs: {o: {type: uri_folder, name: kept}}\n"
-        "jobs:\n  a:\n    command: cat ${{inputs.d}} > ${{outputs.o}}/copy.csv $[[&& ls ${{inputs.f}} > ${{outputs.o}}/names]]\n"
+        "jobs:\n  a:\n    command: cat ${{inputs.d}} > ${{outputs.o}}/copy.csv "
+        "$[[&& ls ${{inputs.f}} > ${{outputs.o}}/names]]\n"
         "    inputs: {d: '${{parent.inputs.d}}', f: '${{parent.inputs.f}}'}\n    outputs: {o: '${{parent.outputs.o}}'}\n",
     )
     local.pipelines.publish(PublishPipeline(str(path), "uses-data"))

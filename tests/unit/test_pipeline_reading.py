@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pipeline_support import SMALL, small_pipeline, written
 
 from opsml_cli.documents import read_document
 from opsml_cli.domain.errors import InvalidInputError, OpsmlError
 from opsml_cli.local.pipelines.definition import AutoMLWork, CommandWork, PipelineDefinition
 from opsml_cli.local.pipelines.reading import read_pipeline
 from opsml_cli.local.pipelines.sources import FolderSources
-
-from pipeline_support import SMALL, small_pipeline, written
 
 
 def read(path: Path) -> PipelineDefinition:
@@ -52,23 +51,28 @@ def test_steps_are_ordered_by_what_they_need(tmp_path: Path) -> None:
     [
         (("display_name: small", "dispaly_name: small"), 2, "unknown key 'dispaly_name'", "did you mean 'display_name'?"),
         (("type: pipeline", "type: job"), 1, "type is 'job'", "expected pipeline"),
-        (("    type: command\n    code: src", "    type: comand\n    code: src"), 10, "step type 'comand'", "did you mean 'command'"),
+        (("    type: command\n    code: src", "    type: comand\n    code: src"), 10,
+         "step type 'comand'", "did you mean 'command'"),
         (("    type: command\n    code: src", "    type: sweep\n    code: src"), 10, "step type 'sweep'", "command and automl"),
         (("    code: src", "    code: srx"), 11, "no folder 'srx'", "relative paths"),
         (("    code: src", "    cod: src"), 11, "unknown key 'jobs.first.cod'", "did you mean 'code'"),
         (("word: ${{parent.inputs.word}}", "word: ${{parent.inputs.wort}}"), 14, "no input 'wort'", "did you mean 'word'"),
-        (("${{parent.jobs.first.outputs.out}}", "${{parent.jobs.frist.outputs.out}}"), 22, "no step 'frist'", "did you mean 'first'"),
-        (("${{parent.jobs.first.outputs.out}}", "${{parent.jobs.first.outputs.ot}}"), 22, "no output 'ot'", "did you mean 'out'"),
+        (("${{parent.jobs.first.outputs.out}}", "${{parent.jobs.frist.outputs.out}}"), 22,
+         "no step 'frist'", "did you mean 'first'"),
+        (("${{parent.jobs.first.outputs.out}}", "${{parent.jobs.first.outputs.ot}}"), 22,
+         "no output 'ot'", "did you mean 'out'"),
         (("made: ${{parent.jobs.first.outputs.out}}", "made: {type: uri_file, path: '${{parent.jobs.first.outputs.out}}'}"), 22,
          "wants uri_file, and is given uri_folder", None),
-        (("${{outputs.out}} ${{inputs.word}}", "${{outputs.outt}} ${{inputs.word}}"), 12, "no output 'outt'", "did you mean 'out'"),
+        (("${{outputs.out}} ${{inputs.word}}", "${{outputs.outt}} ${{inputs.word}}"), 12,
+         "no output 'outt'", "did you mean 'out'"),
         (("${{inputs.word}}", "${{inputs.wrd}}"), 12, "no input 'wrd'", "did you mean 'word'"),
         (("${{inputs.word}}", "${{parent.inputs.word}}"), 12, "cannot stand in a command", "${{inputs.NAME}}"),
         (("${{inputs.word}}", "${{inputs.word}"), 12, "not known", "known are"),
         (("default: 3", "default: 9"), 5, "must not be more than 5", None),
         (("default: 3", "default: many"), 5, "'many' is not a whole number", None),
         (("type: integer", "type: intger"), 5, "type 'intger'", "did you mean 'integer'"),
-        (("out: ${{parent.outputs.last}}", "out: {type: uri_folder}"), 7, "no step writes outputs.last", "${{parent.outputs.last}}"),
+        (("out: ${{parent.outputs.last}}", "out: {type: uri_folder}"), 7,
+         "no step writes outputs.last", "${{parent.outputs.last}}"),
         (("out: ${{parent.outputs.last}}", "out: ${{parent.outputs.lst}}"), 24, "no output 'lst'", "did you mean 'last'"),
         (("out: ${{parent.outputs.last}}", "out: {type: uri_file, path: '${{parent.outputs.last}}'}"), 24,
          "wants uri_folder, and is given uri_file", None),

@@ -125,6 +125,8 @@ def run_command(
     CommandError when it ends with another code than 0, takes longer than `timeout` seconds, or `stop` says so."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # Before the command begins: what it says first is part of what it says.
+    follower = _Follower(log, say)
     try:
         process = subprocess.Popen(
             shell(command),
@@ -140,7 +142,6 @@ def run_command(
     finally:
         os.close(handle)
     begun(process.pid)
-    follower = _Follower(log, say)
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
         while process.poll() is None:

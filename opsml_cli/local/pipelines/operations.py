@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -261,7 +262,7 @@ class LocalPipelines:
             experiment=spec.experiment or definition.experiment or "Default",
             created_at=now(),
             workspace=self._workspace,
-            inputs={name: str(value) for name, value in values.items()},
+            inputs={name: _plain(value) for name, value in values.items()},
         )
 
     def start_published(
@@ -386,6 +387,10 @@ class LocalPipelines:
         for step in open_steps:
             if step.process is not None:
                 processes.end_group(step.process.pid, step.process.started, force=True)
+            folder = self._layout.step(name, step.name)
+            files.sweep(folder)
+            for leftover in ("code", "inputs"):
+                shutil.rmtree(folder / leftover, ignore_errors=True)
         for child in self._jobs.list(parent=name):
             if not child.status.finished:
                 self._jobs.cancel(child.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -91,7 +92,7 @@ class _Service:
         self._layout = layout
 
     async def health(self, _: Request) -> Response:
-        return JSONResponse({"service": "opsml", "version": opsml_cli.__version__, "status": "ok"})
+        return JSONResponse({"service": "opsml", "version": opsml_cli.__version__, "status": "ok", "pid": os.getpid()})
 
     async def trigger(self, request: Request) -> Response:
         body = await _json_body(request)

@@ -28,12 +28,14 @@ class LocalService:
         """Where it listens; None when it is down, whatever its files say."""
         if not processes.held(self.place.lock):
             return None
-        return self.place.address()
+        address = self.place.address()
+        # One that is just starting has the lock, and says with the id 0 that it does not listen yet.
+        return address if address is not None and address.pid and processes.pid_alive(address.pid) else None
 
     def up(self) -> tuple[Address, bool]:
         """Start it unless it runs; return when it answered a request. The flag: this call started it."""
         found = self.running()
-        if found is not None and self._answers():
+        if found is not None and self._answers(found):
             return found, False
         self._layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._layout.service.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +45,7 @@ class LocalService:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             address = self.running()
-            if address is not None and self._answers():
+            if address is not None and self._answers(address):
                 return address, address.pid == pid
             if address is None and not processes.pid_alive(pid) and not processes.held(self.place.lock):
                 break
@@ -59,17 +61,19 @@ class LocalService:
             processes.end_group(address.pid, address.started, force=force)
             deadline = time.monotonic() + _END_SECONDS
             while time.monotonic() < deadline:
-                if not processes.held(self.place.lock):
+                left = self.running()
+                if left is None or left.pid != address.pid:
                     return True
                 time.sleep(_TICK_SECONDS)
         raise BusyError(f"the local service (pid {address.pid}) does not end", fix="try again, or end that process")
 
-    def _answers(self) -> bool:
+    def _answers(self, address: Address) -> bool:
+        """Whether it is the process of `address` that answers there."""
         try:
-            status, _ = ServiceClient(self._layout, timeout=5.0).request("GET", "/")
+            status, body = ServiceClient(self._layout, timeout=5.0).request("GET", "/")
         except (OSError, OpsmlError):
             return False
-        return status == 200
+        return status == 200 and isinstance(body, dict) and body.get("pid") == address.pid
 
 
 def _last_line(path: Path) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,18 +17,31 @@ from opsml_cli.local.guard import Guard, loopback_names
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.place import Address, ServicePlace
 
+_PATIENCE_SECONDS = 2.0
+
 
 def main(arguments: Sequence[str]) -> int:
     layout = Layout(Path(arguments[0]))
     place = ServicePlace(layout)
-    lock = processes.hold(place.lock)
-    if lock is None:
+    # A reader that looks whether the lock is held holds it for an instant. Who says meanwhile that it listens is the
+    # service that this one would have been, even if it was ended since.
+    deadline, before = time.monotonic() + _PATIENCE_SECONDS, place.address()
+    while (lock := processes.hold(place.lock)) is None:
+        if time.monotonic() > deadline:
+            return 0
+        time.sleep(0.005)
+    if place.address() != before:
+        lock.release()
         return 0
+    last = place.address()
+    if last is not None:
+        # The port stays known; but nobody may take what listens there by now for the service, and send it the token.
+        place.write_address(Address(last.port, 0, None))
     import uvicorn
 
     from opsml_cli.local.service.app import TokenRequired, make_app
 
-    listener = _listen(place)
+    listener = _listen(last)
     port = int(listener.getsockname()[1])
     app = Guard(TokenRequired(make_app(layout), place.make_token()), loopback_names(port))
     place.write_address(Address(port, os.getpid(), processes.start_time(os.getpid())))
@@ -47,8 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _listen(place: ServicePlace) -> socket.socket:
-    last = place.address()
+def _listen(last: Address | None) -> socket.socket:
     for port in ([last.port] if last is not None else []) + [0]:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name != "nt":
