@@ -22,6 +22,7 @@ MAX_NODES = 20_000
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
 _TAG = "tag:yaml.org,2002:"
+_TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value", "merge")
 
 T = TypeVar("T")
 
@@ -127,7 +128,7 @@ class _Builder:
         if self.nodes > MAX_NODES or len(where) > MAX_DEPTH:
             raise InvalidInputError(f"{self.source}, line {line}: too much content (aliases expand without end?)")
         self.lines.setdefault(where, line)
-        if not node.tag.startswith(_TAG):
+        if node.tag.removeprefix(_TAG) not in _TAGS:
             raise InvalidInputError(f"{self.source}, line {line}: unknown tag {node.tag!r}")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, where)
@@ -144,7 +145,7 @@ class _Builder:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _TAG + "merge":
                 raise InvalidInputError(f"{self.source}, line {line}: a key must be plain text")
-            key = key_node.value
+            key = self._text(key_node.value, line)
             if key in result:
                 raise InvalidInputError(f"{self.source}, line {line}: the key {key!r} is there twice")
             self.lines[(*where, key)] = line
@@ -155,7 +156,7 @@ class _Builder:
         import yaml
 
         assert isinstance(node, yaml.ScalarNode)
-        kind, text = node.tag.removeprefix(_TAG), str(node.value)
+        kind, text = node.tag.removeprefix(_TAG), self._text(str(node.value), line)
         if kind == "null":
             return None
         if kind == "bool" and text.lower() in ("true", "false"):
@@ -165,6 +166,11 @@ class _Builder:
                 return int(text)
             if _FLOAT.match(text) and not (len(text) > 1 and text.lstrip("+-")[0] == "0" and text.lstrip("+-").isdigit()):
                 return float(text)
-        if kind in ("bool", "int", "float", "str", "timestamp", "value"):
-            return text
-        raise InvalidInputError(f"{self.source}, line {line}: the type {node.tag!r} is not supported")
+        return text
+
+    def _text(self, text: str, line: int) -> str:
+        """JSON writes a character beyond U+FFFF as two escapes, which YAML takes for two characters."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise InvalidInputError(f"{self.source}, line {line}: half a character") from error

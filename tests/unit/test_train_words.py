@@ -32,7 +32,7 @@ def test_durations_people_write(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "-5", "5x", "m5", "5m1h", "5m5m", "1h 30m", "1e3", "inf", "nan", "367d", "٥m", "5,5m"]
+    "text", ["", "0", "-5", "5x", "m5", "5m1h", "5m5m", "1h 30m", "1e3", "inf", "nan", "367d", "\u0665m", "5,5m"]
 )
 def test_other_durations_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -91,8 +91,8 @@ def test_any_text_is_a_document_or_an_invalid_input(text: str) -> None:
 def test_yaml_surprises_are_none_here() -> None:
     text = "a: yes\nb: no\nc: on\nd: 010\ne: 1:30\nf: 2026-11-24\ng: true\nh: 1.5\ni: ~\nj: 'true'\nk: 1e3"
     assert parse(text).value == {
-        "a": "yes", "b": "no", "c": "on", "d": "010", "e": "1:30", "f": "2026-11-24", "g": True, "h": 1.5, "i": None, "j": "true",
-        "k": 1000.0,
+        "a": "yes", "b": "no", "c": "on", "d": "010", "e": "1:30", "f": "2026-11-24", "g": True, "h": 1.5, "i": None,
+        "j": "true", "k": 1000.0,
     }  # fmt: skip
 
 
