@@ -74,6 +74,8 @@ class Store:
                     step(empty)
                 return empty
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Content may have been put there before the first record, by a plain mkdir.
+            self.folder.chmod(0o700)
         elif self._version() == len(MIGRATIONS):
             create = False
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
