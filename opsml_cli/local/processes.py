@@ -21,7 +21,7 @@ def pid_alive(pid: int) -> bool:
     if os.name == "nt":
         import psutil
 
-        return psutil.pid_exists(pid)
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

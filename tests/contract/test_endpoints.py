@@ -245,8 +245,8 @@ def test_a_foreign_model_serves_only_when_trusted(served: Served, tmp_path: Path
     ("options", "reason"),
     [
         ({"load": "raise RuntimeError('no luck')"}, "no luck"),
-        ({"body": "raise ValueError('cannot')"}, "cannot"),
-        ({"body": "return []"}, "0 results for 1 rows"),
+        pytest.param({"body": "raise ValueError('cannot')"}, "cannot", marks=pytest.mark.slow),
+        pytest.param({"body": "return []"}, "0 results for 1 rows", marks=pytest.mark.slow),
     ],
 )
 def test_a_model_that_cannot_answer_fails_and_what_served_goes_on(
