@@ -6,6 +6,7 @@ had before when that is free, and says where once it listens."""
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -56,7 +57,11 @@ def main(arguments: Sequence[str]) -> int:
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=65_536,
     )
+    # uvicorn sends itself the signal once more when it has shut down: there is still a line to write then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])
+    place.write_address(Address(port, 0, None))
     lock.release()
     return 0
 
