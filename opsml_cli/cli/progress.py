@@ -72,9 +72,8 @@ class Lines:
                 self._line(_trial(trial, job.automl.metric if job.automl else None))
 
     def run(self, run: PipelineRun) -> None:
-        if self._job_state.get(run.run) != run.status:
-            self._job_state[run.run] = run.status
-            self._line(f"run {run.run}: {run.status}", important=True)
+        if not run.status.finished:
+            self._run_state(run)
         for step in run.steps:
             if self._steps.get((run.run, step.name), "NotStarted") != step.status:
                 self._steps[run.run, step.name] = step.status
@@ -82,6 +81,12 @@ class Lines:
                 reused = " (reused)" if step.reused else ""
                 detail = f": {step.detail}" if step.detail else ""
                 self._line(f"  step {step.name}: {step.status}{took}{reused}{detail}", important=step.status.finished)
+        self._run_state(run)
+
+    def _run_state(self, run: PipelineRun) -> None:
+        if self._job_state.get(run.run) != run.status:
+            self._job_state[run.run] = run.status
+            self._line(f"run {run.run}: {run.status}", important=True)
 
     def _line(self, text: str, *, important: bool = False) -> None:
         now = time.monotonic()

@@ -85,6 +85,8 @@ def test_a_triggered_run_follows_its_graph(local: LocalWorkspace, tmp_path: Path
     assert copied.read_text() == "a ba ba b"
     text, _ = local.jobs.logs(run.run)
     assert "first | wrote 3" in text
+    written_ = local.jobs.download(run.run, str(tmp_path / "got"))
+    assert [Path(path).name for path in written_ if "outputs" in path] == ["copied.txt"]
 
 
 def test_identical_steps_are_reused_until_their_inputs_change(local: LocalWorkspace, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ its outputs. Each change of a step is durable before the next begins."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.domain.job import JobState
-from opsml_cli.local import job_process, job_records
+from opsml_cli.local import files, job_process, job_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.definition import Output, PipelineDefinition, StepDefinition
@@ -191,10 +192,20 @@ class Run:
                     outputs[outer.name] = self._registered(outer, value)
                 if output.register is not None and step.type == "command":
                     self._registered(output, value)
+        self._gather(outputs)
         run = replace(self._run, outputs=outputs)
         status = self._finish(JobState.COMPLETED, None, run)
         self._say(f"run {self._run.run}: {status}")
         return 0 if status is JobState.COMPLETED else 9
+
+    def _gather(self, outputs: Mapping[str, Value]) -> None:
+        """The outputs of the run in one folder, for `jobs download`; the content is there once."""
+        if not outputs:
+            return
+        with files.new_folder(self._workspace.layout.job(self._run.run) / "outputs") as temporary:
+            for name, value in outputs.items():
+                if value.path is not None:
+                    _linked(self._workspace.root / value.path, temporary / name)
 
     def _registered(self, output: Output, value: Value) -> Value:
         """`value` under the asset name that its output asks for."""
@@ -223,6 +234,21 @@ class Run:
         with self._say_lock:
             sys.stdout.write(f"{now()} {line}\n")
             sys.stdout.flush()
+
+
+def _linked(source: Path, target: Path) -> None:
+    """`source` at `target`, its files by hard links where the file system has them."""
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copyfile(one, other)
+
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=link)
+    else:
+        link(str(source), str(target))
 
 
 if __name__ == "__main__":
