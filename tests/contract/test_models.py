@@ -1,0 +1,253 @@
+"""The model registry of a local workspace: trust, hashes, versions, scoring in this process."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobs_live import ending_jobs, register, spec, wait
+
+from opsml_cli.domain.endpoint import ScoreRequest
+from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError, UsageError
+from opsml_cli.domain.job import JobState
+from opsml_cli.domain.model import Model, RegisterModel
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.local.workspace import LocalWorkspace
+
+LOADER = """
+import pathlib
+
+pathlib.Path({canary!r}).write_text("ran")
+
+
+class Doubling:
+    def predict(self, frame, params=None):
+        return [2.0 * value for value in frame["x"]]
+
+
+def _load_pyfunc(path):
+    return Doubling()
+"""
+
+
+def foreign(folder: Path, canary: Path, text: str = "") -> Path:
+    """A folder in MLflow format whose code leaves a trace when it is loaded."""
+    (folder / "code").mkdir(parents=True)
+    module = f"strange_loader_{folder.name}"
+    (folder / "code" / f"{module}.py").write_text(LOADER.format(canary=str(canary)) + text)
+    (folder / "data").mkdir()
+    (folder / "data" / "values.txt").write_text("1")
+    columns = json.dumps([{"type": "double", "name": "x", "required": True}])
+    (folder / "MLmodel").write_text(
+        f"flavors:\n  python_function:\n    loader_module: {module}\n    code: code\n    data: data\n"
+        f"signature:\n  inputs: '{columns}'\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace]:
+    """A workspace with one model of our own, `people-label:1`. To be read only."""
+    folder = tmp_path_factory.mktemp("models")
+    workspace = LocalWorkspace(folder / ".opsml")
+    with ending_jobs(workspace.root):
+        done = wait(workspace, workspace.jobs.begin_automl(spec(register(workspace, folder))).name)
+        assert done.status is JobState.COMPLETED, done.error
+        yield workspace
+        workspace.store.close()
+
+
+@pytest.fixture
+def copied(trained: LocalWorkspace, tmp_path: Path) -> Iterator[LocalWorkspace]:
+    """A copy of that workspace, to be changed."""
+    trained.store.close()
+    shutil.copytree(trained.root, tmp_path / "copy")
+    workspace = LocalWorkspace(tmp_path / "copy")
+    yield workspace
+    workspace.store.close()
+
+
+OWN = AssetRef("people-label")
+
+
+def own(workspace: LocalWorkspace) -> Model:
+    return workspace.models.get(OWN)
+
+
+def test_a_foreign_folder_needs_trust_and_its_code_does_not_run(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    folder = foreign(tmp_path / "strange", canary)
+    with pytest.raises(NotAllowedError, match="not trained by opsml") as caught:
+        workspace.models.register(RegisterModel("strange", str(folder)))
+    assert "--trust" in str(caught.value.fix)
+    assert workspace.models.list() == []
+    found = workspace.models.register(RegisterModel("strange", str(folder), trust=True, tags={"a": "b"}, description="d"))
+    assert not found.unchanged
+    model = found.model
+    assert (model.name, model.version, model.own, model.trusted) == ("strange", "1", False, True)
+    assert (dict(model.tags), model.description, model.job) == ({"a": "b"}, "d", None)
+    assert model.signature is not None
+    assert [column.name for column in model.signature.inputs] == ["x"]
+    assert not canary.exists()
+    result = workspace.models.score(AssetRef("strange"), ScoreRequest([{"x": 2}, {"x": "3"}]))
+    assert list(result.predictions) == [4.0, 6.0]
+    assert canary.read_text() == "ran"
+
+
+def test_what_a_folder_claims_makes_it_no_model_of_ours(copied: LocalWorkspace, tmp_path: Path) -> None:
+    folder = tmp_path / "claims"
+    shutil.copytree(own(copied).path, folder)
+    (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "\nmetadata: {trained_by: opsml, own: true}\n")
+    with pytest.raises(NotAllowedError):
+        copied.models.register(RegisterModel("claims", str(folder)))
+
+
+def test_a_copy_of_our_own_model_is_known_by_its_hash(copied: LocalWorkspace, tmp_path: Path) -> None:
+    folder = tmp_path / "same"
+    shutil.copytree(own(copied).path, folder)
+    found = copied.models.register(RegisterModel("again", str(folder))).model
+    assert found.own
+    assert (found.job, found.sha256, found.metrics) == (own(copied).job, own(copied).sha256, own(copied).metrics)
+
+
+@pytest.mark.parametrize("change", ["change", "add", "remove", "link"])
+def test_changed_files_are_never_loaded(copied: LocalWorkspace, change: str) -> None:
+    folder = Path(own(copied).path)
+    if change == "change":
+        (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "\n")
+    elif change == "add":
+        (folder / "code" / "sitecustomize.py").write_text("raise SystemExit")
+    elif change == "remove":
+        next(path for path in sorted(folder.rglob("*.json"))).unlink()
+    else:
+        (folder / "extra").symlink_to("/etc/hostname")
+    with pytest.raises((ContractError, InvalidInputError)):
+        copied.models.verified(OWN)
+    with pytest.raises((ContractError, InvalidInputError)):
+        copied.models.score(OWN, ScoreRequest([{}]))
+    with pytest.raises((ContractError, InvalidInputError)):
+        copied.models.download(OWN, str(folder.parent.parent.parent / "out"))
+
+
+def test_compiled_python_is_neither_counted_nor_kept(copied: LocalWorkspace) -> None:
+    cache = Path(own(copied).path) / "code" / "__pycache__"
+    cache.mkdir()
+    (cache / "opsml_tabular_model.cpython-311.pyc").write_bytes(b"planted")
+    copied.models.verified(OWN)
+    assert not cache.exists()
+
+
+def test_the_same_folder_again_is_unchanged_and_another_a_new_version(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "one", tmp_path / "canary")
+    first = workspace.models.register(RegisterModel("Strange", str(folder), trust=True))
+    again = workspace.models.register(RegisterModel("strange", str(folder)))
+    assert (again.unchanged, again.model) == (True, first.model)
+    other = foreign(tmp_path / "two", tmp_path / "canary")
+    second = workspace.models.register(RegisterModel("STRANGE", str(other), trust=True)).model
+    assert (second.name, second.version) == ("Strange", "2")
+    assert workspace.models.get(AssetRef("strange")) == second
+    assert workspace.models.get(AssetRef("strange", "1")) == first.model
+    assert [model.version for model in workspace.models.list("strange")] == ["2", "1"]
+    assert [model.version for model in workspace.models.list()] == ["2"]
+    with pytest.raises(ConflictError):
+        workspace.models.register(RegisterModel("strange", str(other), version="1", trust=True))
+    named = workspace.models.register(RegisterModel("strange", str(folder), version="v9", trust=True)).model
+    assert named.version == "v9"
+
+
+def test_dry_run_registers_nothing(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "one", tmp_path / "canary")
+    found = workspace.models.register(RegisterModel("strange", str(folder), trust=True, dry_run=True))
+    assert found.model.version == "1"
+    assert not (tmp_path / ".opsml").exists()
+    with pytest.raises(NotAllowedError):
+        workspace.models.register(RegisterModel("strange", str(folder), dry_run=True))
+
+
+def test_folders_that_are_no_models(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        workspace.models.register(RegisterModel("m", str(tmp_path / "absent"), trust=True))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInputError, match="MLmodel"):
+        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
+    (tmp_path / "empty" / "MLmodel").write_text("flavors: []")
+    with pytest.raises(InvalidInputError, match="flavors"):
+        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
+    (tmp_path / "empty" / "MLmodel").write_text("[" * 500)
+    with pytest.raises(InvalidInputError, match="deep"):
+        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
+    linked = foreign(tmp_path / "linked", tmp_path / "canary")
+    (linked / "secret").symlink_to("/etc/passwd")
+    with pytest.raises(InvalidInputError, match="link"):
+        workspace.models.register(RegisterModel("m", str(linked), trust=True))
+    for name in ("../m", "a/b", "", "con"):
+        with pytest.raises(UsageError):
+            workspace.models.register(RegisterModel(name, str(linked), trust=True))
+    assert workspace.models.list() == []
+
+
+def test_unknown_models_are_not_found(trained: LocalWorkspace) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        trained.models.get(AssetRef("people-lable"))
+    assert "people-label" in str(caught.value.cause)
+    with pytest.raises(NotFoundError, match="no version 9"):
+        trained.models.get(AssetRef("people-label", "9"))
+    with pytest.raises(NotFoundError):
+        trained.models.list("nothing")
+
+
+def test_our_own_model_scores_and_names_what_is_wrong(trained: LocalWorkspace) -> None:
+    row = {"age": 60, "income": 80.0, "city": "Ulm"}
+    result = trained.models.score(OWN, ScoreRequest([row, {**row, "city": "Atlantis", "age": None}], proba=True))
+    assert result.rows == 2
+    assert set(result.predictions) <= {"yes", "no"}
+    assert list(result.classes) == ["no", "yes"]
+    assert all(sum(each) == pytest.approx(1) for each in result.probabilities)
+    assert trained.models.score(OWN, ScoreRequest([row])).probabilities in ([], ())
+    for wrong, column in (({"age": 60, "city": "Ulm"}, "income"), ({**row, "age": "old"}, "age")):
+        with pytest.raises(InvalidInputError) as caught:
+            trained.models.score(OWN, ScoreRequest([row, wrong]))
+        assert column in caught.value.message
+        assert "row 1" in f"{caught.value.message} {caught.value.cause}"
+
+
+def test_download_is_verified_and_repeatable(trained: LocalWorkspace, tmp_path: Path) -> None:
+    written = trained.models.download(OWN, str(tmp_path / "out"))
+    folder = tmp_path / "out" / "people-label-1"
+    assert str(folder / "MLmodel") in written
+    assert trained.models.download(OWN, str(tmp_path / "out")) == written
+    (folder / "MLmodel").write_text("changed")
+    with pytest.raises(ConflictError):
+        trained.models.download(OWN, str(tmp_path / "out"))
+
+
+def _register(root: str, folder: str) -> str:
+    workspace = LocalWorkspace(Path(root))
+    try:
+        return workspace.models.register(RegisterModel("busy", folder, trust=True)).model.version
+    finally:
+        workspace.store.close()
+
+
+def test_many_at_once_get_a_version_each(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    folders = [str(foreign(tmp_path / f"m{number}", tmp_path / "canary")) for number in range(6)]
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        versions = pool.starmap(_register, [(str(workspace.root), folder) for folder in folders])
+    assert sorted(versions) == ["1", "2", "3", "4", "5", "6"]
+    for version in versions:
+        workspace.models.verified(AssetRef("busy", version))
+    assert not list((workspace.root / "models" / "busy").glob(".tmp*"))
+
+
+def test_what_a_killed_registration_left_is_replaced(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    orphan = workspace.layout.model("strange", "1")
+    orphan.mkdir(parents=True)
+    (orphan / "half").write_text("made")
+    folder = foreign(tmp_path / "one", tmp_path / "canary")
+    model = workspace.models.register(RegisterModel("strange", str(folder), trust=True)).model
+    assert not (Path(model.path) / "half").exists()
+    workspace.models.verified(AssetRef("strange"))
