@@ -15,7 +15,7 @@ from opsml_cli.domain.metric_names import higher_is_better
 from opsml_cli.local import files
 from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, model_folder, threshold, trials
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import ENSEMBLE, FOREST, LIGHTGBM
+from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM
 from opsml_cli.local.automl.prepare import Prepared, for_refit
 from opsml_cli.local.automl.search import Clock, as_trial, refit_seconds
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _TREE_MICROSECONDS = 0.065
 _BOOSTER_MICROSECONDS = 2.0
 _LINEAR_MICROSECONDS = 40.0
-_MOST_MICROSECONDS = 250.0
+_MOST_MICROSECONDS = 300.0
 _MOST_BYTES = 25_000_000
 
 
@@ -126,9 +126,11 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     weights = {results[index].trial: round(weight, 4) for index, weight in shown.weights.items()}
     detail = None
     if single:
-        detail = f"not served: trial {members[0][0].trial} alone is smaller, and not significantly worse"
+        slow = sum(_cost(results[index]) for index in full.weights) > 1.0
+        why = "the ensemble is too large to serve" if slow else "the ensemble is not clearly better"
+        detail = f"not served: {why}; trial {members[0][0].trial} alone is"
     elif len(form.weights) < len(full.weights):
-        detail = f"{len(form.weights)} members; {len(full.weights)} are not significantly better"
+        detail = f"{len(form.weights)} members are served; {len(full.weights)} are too large to serve, or not clearly better"
     blend = Trial(
         str(max(int(result.trial) for result in results) + 1),
         ENSEMBLE,
@@ -145,7 +147,7 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     finished.append(blend)
     if single:
         index = next(iter(form.weights))
-        events.log(f"trial {results[index].trial} is served alone: the ensemble is not significantly better")
+        events.log(f"trial {results[index].trial} is served alone; the ensemble: {detail}")
         return _Chosen(members, answers[index], finished[index]), finished
     events.log(f"the ensemble of {len(members)} trials is served")
     return _Chosen(members, answer, blend), finished
@@ -194,7 +196,7 @@ def _refit(
     if (held is None or not held.ours) and len(prepared.problem.folds) > 1:
         return parts, prepared.encoding, False
     needed = sum(refit_seconds(result, prepared.grown) for result, _ in chosen.members)
-    if needed > clock.left():
+    if needed > clock.left() + 0.3 * clock.finish:
         events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
         return parts, prepared.encoding, False
     events.phase("Fitting the chosen model on all rows")
@@ -205,7 +207,7 @@ def _refit(
     try:
         for result, weight in chosen.members:
             rounds: tuple[int, ...] | None = None
-            if result.candidate.algorithm in (LIGHTGBM, FOREST):
+            if result.candidate.algorithm in (LIGHTGBM, *FORESTS):
                 rounds = (round(sum(result.rounds) / len(result.rounds)),) * len(problem.folds)
             part, _, _ = trials.run(problem, binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))

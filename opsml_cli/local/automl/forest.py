@@ -1,14 +1,13 @@
-"""Extremely randomized trees, grown by LightGBM so that they are served like every other booster."""
+"""Random forests and extremely randomized trees, grown by LightGBM so that they are served like every other booster."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.job import Task
 from opsml_cli.local.automl import boosting, scoring
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import FOREST
+from opsml_cli.local.automl.portfolio import RANDOM_TREES, Candidate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +19,17 @@ if TYPE_CHECKING:
 
 
 def run(
-    problem: Problem, binned: boosting.Binned, parameters: Mapping[str, object], watch: boosting.Watch, workers: int
+    problem: Problem, binned: boosting.Binned, candidate: Candidate, watch: boosting.Watch, workers: int
 ) -> tuple[Part, Floats, tuple[int, ...]]:
     """One forest a fold. Two classes and values are the mean of the leaves; more classes are averaged scores."""
     import numpy as np
 
+    parameters = candidate.parameters
+    extreme = candidate.algorithm == RANDOM_TREES
     grown = {
         "boosting": "rf",
-        "extra_trees": True,
-        "bagging_fraction": 0.8,
+        "extra_trees": extreme,
+        "bagging_fraction": 0.8 if extreme else 0.63,
         "num_leaves": 255,
         "lambda_l2": 0.0,
         "min_data_in_leaf": parameters["min_data_in_leaf"],
@@ -44,4 +45,4 @@ def run(
     for fold, part in zip(problem.folds, fitted, strict=True):
         answer[fold.valid] = scoring.linked(part.raw.reshape(len(fold.valid), -1), link)
     outputs = 1 if votes else problem.outputs
-    return Part(FOREST, 1.0, link, outputs, [part.text for part in fitted]), answer[problem.scored], tuple(rounds)
+    return Part(candidate.algorithm, 1.0, link, outputs, [part.text for part in fitted]), answer[problem.scored], tuple(rounds)

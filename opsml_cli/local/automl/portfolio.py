@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 LIGHTGBM = "LightGBM"
-FOREST = "ExtremeRandomTrees"
+FOREST = "RandomForest"
+RANDOM_TREES = "ExtremeRandomTrees"
+FORESTS = (FOREST, RANDOM_TREES)
 ENSEMBLE = "VotingEnsemble"
 LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
 
@@ -41,7 +43,7 @@ class Candidate:
 
 
 def trained_here(task: Task) -> tuple[str, ...]:
-    return (LIGHTGBM, LINEAR[task], FOREST)
+    return (LIGHTGBM, LINEAR[task], FOREST, RANDOM_TREES)
 
 
 def algorithms(task: Task, allowed: Sequence[str], blocked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -104,11 +106,12 @@ def portfolio(task: Task, rows: int, allowed: Sequence[str]) -> list[Candidate]:
                  feature_fraction_bynode=0.6 if small else 0.8, max_bin=fine),
         Candidate(LINEAR[task], {"alpha": 1.0}, 0.7),
         _boosted(1.2, min_data_in_leaf=leaf, num_leaves=4, learning_rate=0.06, feature_fraction_bynode=0.5),
-        Candidate(FOREST, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
+        Candidate(FOREST, {"trees": 100, "min_data_in_leaf": 2, "feature_fraction_bynode": 0.6}, 2.5),
         _boosted(1.5, min_data_in_leaf=leaf, num_leaves=48, extra_trees=True, learning_rate=0.06),
         _boosted(1.2, min_data_in_leaf=max(leaf, 10), num_leaves=31, native_categories=True, lambda_l2=10.0),
         _boosted(2.2, min_data_in_leaf=max(2, leaf // 2), num_leaves=63, feature_fraction_bynode=0.4, learning_rate=0.03,
                  bagging_fraction=0.8, lambda_l2=5.0),
+        Candidate(RANDOM_TREES, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
     ]  # fmt: skip
     return [candidate for candidate in listed if candidate.algorithm in allowed]
 
@@ -141,11 +144,12 @@ def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) 
 def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator) -> Candidate:
     import numpy as np
 
-    if FOREST in allowed and (LINEAR[task] not in allowed or draw.random() < 0.7):
+    forests = [name for name in FORESTS if name in allowed]
+    if forests and (LINEAR[task] not in allowed or draw.random() < 0.7):
         parameters: dict[str, object] = {
             "trees": int(draw.integers(60, 160)),
             "min_data_in_leaf": int(draw.integers(1, 30)),
             "feature_fraction_bynode": round(float(draw.uniform(0.2, 1.0)), 2),
         }
-        return Candidate(FOREST, parameters, 1.5)
+        return Candidate(forests[int(draw.integers(len(forests)))], parameters, 2.0)
     return Candidate(LINEAR[task], {"alpha": round(float(np.exp(draw.uniform(np.log(0.01), np.log(100)))), 4)}, 0.5)

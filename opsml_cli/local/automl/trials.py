@@ -13,7 +13,7 @@ from opsml_cli.domain.job import Task
 from opsml_cli.local import files
 from opsml_cli.local.automl import boosting, metrics, scoring
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import FOREST, LIGHTGBM, Candidate
+from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, Candidate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,10 +59,10 @@ def run(
         outputs = 1 if problem.binary or problem.task is Task.REGRESSION else problem.outputs
         made = Part(candidate.algorithm, 1.0, link, outputs, [part.text for part in fitted])
         return made, answer[problem.scored], tuple(part.rounds for part in fitted)
-    if candidate.algorithm == FOREST:
+    if candidate.algorithm in FORESTS:
         from opsml_cli.local.automl import forest
 
-        return forest.run(problem, binned, candidate.parameters, watch, workers)
+        return forest.run(problem, binned, candidate, watch, workers)
     from opsml_cli.local.automl import linear
 
     return linear.run(problem, candidate.parameters, watch, candidate.algorithm)
