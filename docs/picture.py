@@ -15,15 +15,15 @@ from rich.text import Text
 
 COLUMNS = 112
 _HIDDEN = re.compile(r"^(workspace: |job .*: (NotStarted|Preparing|Running)|run .*: (NotStarted|Running)|\s+step .*Running|"
-                     r"pipeline/pipeline\.yml: |.*: Creating$|\s+\d+ of \d+ MB|Copying )")  # fmt: skip
+                     r"pipeline/pipeline\.yml: |.*: Creating$|\s+\d+ of \d+ MB|Copying |  input |  output )")  # fmt: skip
 
 
 def draw(printed: str) -> str:
     """The SVG of `printed`: the demo's lines as they are, those about progress left out, long ones cut."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor")
-    home = re.search(r"^  cd (.*)/opsml-demo$|folder (.*)/opsml-demo", printed, re.MULTILINE)
-    if home:
-        printed = printed.replace(home[1] or home[2], "~")
+    place = re.search(r"(/\S+)/opsml-demo\b", printed)
+    if place:
+        printed = printed.replace(place[1], "~")
     for line in printed.splitlines():
         if _HIDDEN.match(line):
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ def sync_tree(folder: Path) -> None:
     """fsync every file and folder below `folder`."""
     for root, _, names in os.walk(folder):
         for name in names:
-            handle = os.open(os.path.join(root, name), os.O_RDONLY)
+            handle = os.open(Path(root) / name, os.O_RDONLY)
             try:
                 if os.name != "nt":
                     os.fsync(handle)
@@ -56,7 +55,7 @@ def disk_errors(what: str) -> Iterator[None]:
 
 def temporary_name(folder: Path) -> Path:
     """A new name in `folder` that carries this process's id, so that a sweep can tell whether its owner lives."""
-    return folder / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+    return folder / f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -68,7 +67,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -87,7 +86,7 @@ def new_folder(final: Path) -> Iterator[Path]:
         with disk_errors(final.name):
             yield temporary
             sync_tree(temporary)
-        os.rename(temporary, final)
+        temporary.rename(final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -31,7 +31,8 @@ def _first(connection: sqlite3.Connection) -> None:
         """CREATE TABLE deployments(
              endpoint_key TEXT NOT NULL REFERENCES endpoints(name_key) ON DELETE CASCADE, name_key TEXT NOT NULL,
              created_at TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY(endpoint_key, name_key)) WITHOUT ROWID""",
-        "CREATE TABLE pipelines(name_key TEXT PRIMARY KEY, default_version TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE pipelines(
+             name_key TEXT PRIMARY KEY, default_version TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID""",
         """CREATE TABLE pipeline_versions(
              name_key TEXT NOT NULL REFERENCES pipelines(name_key) ON DELETE CASCADE, version TEXT NOT NULL,
              sequence INTEGER NOT NULL, sha256 TEXT NOT NULL, created_at TEXT NOT NULL, document TEXT NOT NULL,
@@ -43,7 +44,8 @@ def _first(connection: sqlite3.Connection) -> None:
         "CREATE TABLE pipeline_snapshots(sha256 TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
         # request_key: what a client calls its request, so that repeating it finds the run instead of starting another.
         """CREATE TABLE pipeline_runs(
-             run_key TEXT PRIMARY KEY, snapshot TEXT NOT NULL, request_key TEXT UNIQUE, document TEXT NOT NULL) WITHOUT ROWID""",
+             run_key TEXT PRIMARY KEY, snapshot TEXT NOT NULL, request_key TEXT UNIQUE,
+             document TEXT NOT NULL) WITHOUT ROWID""",
     ):
         connection.execute(statement)
 

@@ -138,12 +138,16 @@ class Store:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return BusyError(f"{self.path} is locked by another process", fix="run the same command again")
         if code == sqlite3.SQLITE_FULL:
-            return QuotaError("no space left on the disk for the workspace database", fix="free some space and run the command again")
+            return QuotaError(
+                "no space left on the disk for the workspace database", fix="free some space and run the command again"
+            )
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return ConflictError(
                 f"{self.path} is damaged or no database ({error})",
                 fix="restore it from a copy, or move it away to start anew; nothing was touched",
             )
         if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            return ConflictError(f"{self.path} cannot be opened or written ({error})", fix="check the folder's owner and rights")
+            return ConflictError(
+                f"{self.path} cannot be opened or written ({error})", fix="check the folder's owner and rights"
+            )
         return OpsmlError(f"the workspace database failed: {error}")
