@@ -236,3 +236,62 @@ def test_the_command_reads_its_token_and_holds_none(local: LocalWorkspace, tmp_p
     assert "$(opsml local token)" in command
     assert local.service.token().token not in command
     assert local.service.token().token not in repr(local.service.token())
+
+
+TRAINING = """\
+type: pipeline
+inputs: {rows: {type: uri_file, path: 'azureml:rows@latest'}, target: y, minutes: 0.3}
+outputs: {model: {type: mlflow_model, name: retrained}}
+jobs:
+  split:
+    command: cp ${{inputs.rows}} ${{outputs.train}}/train.csv
+    inputs: {rows: '${{parent.inputs.rows}}'}
+    outputs: {train: {type: uri_folder}}
+  train:
+    type: automl
+    task: classification
+    primary_metric: accuracy
+    training_data: ${{parent.jobs.split.outputs.train}}
+    target_column_name: ${{parent.inputs.target}}
+    n_cross_validations: 2
+    limits: {timeout_minutes: '${{parent.inputs.minutes}}', max_trials: 1}
+    outputs: {best_model: '${{parent.outputs.model}}'}
+  check:
+    command: test -f ${{inputs.model}}/MLmodel
+    inputs: {model: '${{parent.jobs.train.outputs.best_model}}'}
+"""
+
+
+def training(local: LocalWorkspace, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,y\n" + "".join(f"{n % 17},{n % 5},{'yes' if n % 17 > 8 else 'no'}\n" for n in range(400)))
+    local.data.register(RegisterData("rows", str(rows)), Silent())
+    local.pipelines.publish(PublishPipeline(str(written(tmp_path / "p", TRAINING)), "trains"))
+
+
+def test_an_automl_step_trains_as_a_child_job_and_registers_its_model(local: LocalWorkspace, tmp_path: Path) -> None:
+    training(local, tmp_path)
+    run = ended(local, local.pipelines.begin_trigger(TriggerPipeline("trains")).run, 120)
+    assert run.status is JobState.COMPLETED, run
+    assert run.outputs == {"model": "azureml:retrained:1"}
+    child = run.steps[1].job
+    assert child is not None
+    assert [job.name for job in local.jobs.list(parent=run.run)] == [child]
+    assert local.models.get(AssetRef("retrained", "1")).job == child
+    again = ended(local, local.pipelines.begin_trigger(TriggerPipeline("trains")).run, 120)
+    assert [step.reused for step in again.steps] == [True, True, True]
+    assert again.outputs == run.outputs
+    assert len(local.models.list("retrained")) == 1
+
+
+def test_canceling_a_run_cancels_its_training(local: LocalWorkspace, tmp_path: Path) -> None:
+    from pipeline_support import until
+
+    training(local, tmp_path)
+    run = local.pipelines.begin_trigger(TriggerPipeline("trains", inputs={"minutes": "5"}))
+    until(lambda: any(job.status is JobState.RUNNING for job in local.jobs.list(parent=run.run)))
+    local.jobs.cancel(run.run)
+    assert ended(local, run.run).status is JobState.CANCELED
+    (child,) = local.jobs.list(parent=run.run)
+    until(lambda: local.jobs.get(child.name).status.finished)
+    assert local.jobs.get(child.name).status is JobState.CANCELED
