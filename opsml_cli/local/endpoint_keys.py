@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 
 from opsml_cli.domain import names
@@ -47,6 +46,8 @@ def remove(layout: Layout, endpoint: str) -> None:
 
 
 def _new() -> str:
+    import secrets
+
     return secrets.token_urlsafe(32)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sqlite3
 import time
@@ -114,7 +113,7 @@ class LocalEndpoints:
                 fix=f"opsml models register {model.name} {model.path} --trust",
             )
         return Release(
-            revision=secrets.token_hex(16),
+            revision=os.urandom(16).hex(),
             model=model.name,
             version=model.version,
             path=model.path,
@@ -131,7 +130,7 @@ class LocalEndpoints:
         """The record as `spec` wants it, the deployment in it, and whether nothing had to change."""
         fresh = record is None
         if record is None:
-            record = EndpointRecord(secrets.token_hex(8), spec.endpoint, now())
+            record = EndpointRecord(os.urandom(8).hex(), spec.endpoint, now())
         deployment = record.deployment(spec.deployment)
         others = sum(percent for name, percent in record.traffic.items() if names.key(name) != names.key(spec.deployment))
         if spec.traffic is not None and 0 < spec.traffic < 100 and not others:

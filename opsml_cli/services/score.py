@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -77,6 +75,9 @@ def write(result: ScoreResult, path: str) -> ScoredFile:
     elif suffix == ".jsonl":
         text = "".join(json.dumps(record) + "\n" for record in records)
     else:
+        import csv
+        import io
+
         buffer = io.StringIO()
         fields = ["prediction", *(f"probability_{label}" for label in result.classes)]
         writer = csv.DictWriter(buffer, fields)

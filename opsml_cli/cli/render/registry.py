@@ -36,8 +36,8 @@ MODULES: dict[str, str] = {
     "Deployed": "endpoint",
     "ShownKeys": "endpoint",
     "DeletedEndpoint": "endpoint",
-    "ScoreResult": "endpoint",
-    "ScoredFile": "endpoint",
+    "ScoreResult": "score",
+    "ScoredFile": "score",
     # insights, logs, swagger
     "RequestStats": "insights",
     "LogLine": "insights",
