@@ -412,7 +412,7 @@ class LocalPipelines:
         if endpoint.url is None:
             self._service_up()
             endpoint = self.get(name)
-        return curl_command(endpoint)
+        return curl_command(endpoint, self._workspace)
 
     def _service_up(self) -> None:
         from opsml_cli.local.service.process import LocalService

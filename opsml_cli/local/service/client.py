@@ -105,8 +105,9 @@ def _error(status: int, body: Any) -> OpsmlError:
     return kind(str(error.get("message")), cause=error.get("cause"), fix=error.get("fix"))
 
 
-def curl_command(endpoint: PipelineEndpoint) -> str:
+def curl_command(endpoint: PipelineEndpoint, workspace: str) -> str:
     """A command for a POSIX shell that triggers the pipeline. Its token comes from `opsml local token`."""
+    token = "opsml local token" if workspace == "local" else f"opsml local token -w {shlex.quote(workspace)}"
     data: dict[str, object] = {}
     for item in endpoint.inputs:
         default = item.default
@@ -120,6 +121,6 @@ def curl_command(endpoint: PipelineEndpoint) -> str:
     body = json.dumps({"properties": {"InputData": data}})
     return (
         f"curl --fail-with-body --silent --show-error -X POST {shlex.quote(str(endpoint.url))} "
-        '-H "Authorization: Bearer $(opsml local token)" '
+        f'-H "Authorization: Bearer $({token})" '
         f"-H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )
