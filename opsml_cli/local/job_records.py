@@ -19,10 +19,10 @@ from opsml_cli.domain.job import (
     Job,
     JobKind,
     JobState,
-    ModelPointer,
     Task,
     Trial,
 )
+from opsml_cli.domain.pointer import ModelPointer
 
 
 @dataclass(frozen=True, slots=True)
