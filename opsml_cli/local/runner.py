@@ -26,6 +26,7 @@ from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
+from opsml_cli.local.models import LocalModels, ModelFacts, quiet_mlflow
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from opsml_cli.local.data import LocalData
 
 GRACE_SECONDS = 8.0
+# The engine keeps its budget by itself; one that has not ended after this much more never will.
+OVERDUE_FACTOR, OVERDUE_SECONDS = 1.5, 120.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     lock = job_process.claim(layout, store, name)
     if lock is None:
         return 0
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    quiet_mlflow()
     # A crash in native code tells where it was, in the job's log; so does a process that is asked with SIGUSR1.
     faulthandler.enable()
     if hasattr(faulthandler, "register"):
@@ -69,8 +72,15 @@ class _Stop:
         self.asked.set()
         threading.Event().wait(GRACE_SECONDS)
         # Whatever the main thread does has not come to an end: end without it.
-        end(Store(self._layout.root), self._name, *STOPPED)
-        os.killpg(0, signal.SIGKILL) if os.getpgrp() == os.getpid() else os._exit(143)
+        _end_process(self._layout, self._name, *STOPPED)
+
+
+def _end_process(layout: Layout, name: str, status: JobState, error: str) -> None:
+    """Record the end and leave at once, with every process that was started here, whatever the main thread does."""
+    end(Store(layout.root), name, status, error)
+    if os.name != "nt" and os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(143)
 
 
 STOPPED = (JobState.FAILED, "it was asked to end (SIGTERM): the machine shut down, or somebody ended its process")
@@ -151,16 +161,25 @@ class _Run:
         self.phase("reading the data")
         tables = _tables(spec, LocalData(self._layout, self._store))
         self._change(JobState.RUNNING)
+        limit = spec.limits.timeout_seconds
+        overdue = threading.Timer(OVERDUE_FACTOR * limit + OVERDUE_SECONDS, self._overdue, (limit,))
+        overdue.daemon = True
+        overdue.start()
         outcome = engine.train(spec, tables, self._folder, self)
+        overdue.cancel()
         if self._stop.asked.is_set():
             self._end(*STOPPED)
             return
         self._complete(spec, outcome)
 
+    def _overdue(self, limit: float) -> None:
+        self.log("far past its time limit; this is where it stands:")
+        faulthandler.dump_traceback(self._log)
+        _end_process(self._layout, self._name, JobState.FAILED, f"it did not end long after its time limit of {limit:g} s")
+
     def _complete(self, spec: AutoMLSpec, outcome: AutoMLOutcome) -> None:
         """Register the model and end the job: one transaction, so that neither is seen without the other."""
         from opsml_cli.local import files
-        from opsml_cli.local.models import LocalModels, ModelFacts
 
         self.phase("registering the model")
         files.sync_tree(self._folder / "outputs")

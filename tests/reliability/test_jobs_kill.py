@@ -166,3 +166,20 @@ def test_a_launcher_killed_at_any_instant_leaves_one_job_or_none(workspace: Loca
     jobs = workspace.jobs.list()
     assert {job.status for job in jobs} == {JobState.COMPLETED}
     assert sorted(model.job or "" for model in workspace.models.list("people-label")) == sorted(job.name for job in jobs)
+
+
+def test_a_training_that_does_not_end_is_ended(
+    workspace: LocalWorkspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = register(workspace, tmp_path)
+    (tmp_path / "impatient.py").write_text(
+        "import sys\nfrom opsml_cli.local import runner\n"
+        "runner.OVERDUE_FACTOR, runner.OVERDUE_SECONDS = 0.0, 0.5\nraise SystemExit(runner.main(sys.argv[1:]))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("opsml_cli.local.jobs.RUNNER", "impatient")
+    job = workspace.jobs.begin_automl(spec(data, max_trials=100_000, timeout=300))
+    found = wait(workspace, job.name)
+    assert found.status is JobState.FAILED
+    assert "time limit of 300 s" in str(found.error)
+    assert "Thread" in workspace.jobs.logs(job.name)[0]
