@@ -1,0 +1,172 @@
+"""Runs of pipelines: begun, read as they are, and settled when their process died."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from opsml_cli.domain import names
+from opsml_cli.domain.errors import ConflictError, NotFoundError
+from opsml_cli.domain.job import Job, JobKind, JobState
+from opsml_cli.domain.pipeline import PipelineRun, Step
+from opsml_cli.local import files, job_process, job_records, processes
+from opsml_cli.local.clock import now, seconds_between
+from opsml_cli.local.job_records import Record
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.pipelines import records
+from opsml_cli.local.pipelines.records import RunRecord, StepRecord
+from opsml_cli.local.pipelines.values import Value
+from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.local.jobs import LocalJobs
+    from opsml_cli.local.pipelines.definition import PipelineDefinition
+    from opsml_cli.local.pipelines.snapshot import Snapshot
+
+RUNNER = "opsml_cli.local.pipelines.run"
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+class Runs:
+    """The pipeline runs of one workspace."""
+
+    def __init__(self, layout: Layout, store: Store, workspace: str, jobs: LocalJobs) -> None:
+        self._layout = layout
+        self._store = store
+        self._workspace = workspace
+        self._jobs = jobs
+
+    def of_request(self, request_key: str, request_body: str | None) -> str | None:
+        """The run that a client's request started; ConflictError when it asked for something else then."""
+        with self._store.read() as connection:
+            earlier = records.run_of_request(connection, request_key)
+        if earlier is None:
+            return None
+        if earlier.request_body != request_body:
+            raise ConflictError(
+                "this request id was used for another request", fix="send a new x-ms-client-request-id for a new run"
+            )
+        return earlier.run
+
+    def start(
+        self, run: RunRecord, definition: PipelineDefinition, snapshot: Snapshot, experiment: str | None
+    ) -> tuple[str, bool]:
+        """Record the run and start its process. Its name, and whether this call made it (see `request_key`)."""
+        experiment = names.asset_name(experiment or definition.experiment or "Default", "experiment name")
+        while True:
+            name = _new_name()
+            job = Job(
+                name=name,
+                kind=JobKind.PIPELINE,
+                status=JobState.NOT_STARTED,
+                experiment=experiment,
+                workspace=self._workspace,
+                created_at=now(),
+                display_name=definition.display_name or run.pipeline,
+                spec={"pipeline": run.pipeline, "version": run.version, "inputs": {k: str(v) for k, v in run.inputs.items()}},
+            )
+            named = replace(run, run=name)
+            with self._store.write() as connection:
+                if run.request_key is not None and records.run_of_request(connection, run.request_key) is not None:
+                    break  # the same request, sent twice at once: the other was first
+                if not job_records.insert(connection, Record(job, launcher=job_process.this_process())):
+                    continue
+                records.insert_run(connection, named, snapshot.document())
+                for sequence, step in enumerate(definition.steps):
+                    records.save_step(
+                        connection, StepRecord(name, step.name, sequence, JobState.NOT_STARTED, step.type, step.needs)
+                    )
+            job_process.launch(self._layout, self._store, name, RUNNER, [str(self._layout.root), name])
+            return name, True
+        assert run.request_key is not None
+        earlier = self.of_request(run.request_key, run.request_body)
+        assert earlier is not None
+        return earlier, False
+
+    def read(self, name: str) -> PipelineRun:
+        """The run as it truly is. NotFoundError when `name` is no pipeline run."""
+        with self._store.read() as connection:
+            record = job_records.load(connection, name)
+            run = records.load_run(connection, name)
+        if record is None or run is None:
+            raise NotFoundError(f"no pipeline run {name!r}", fix="opsml jobs list shows what there is")
+        record = job_process.settle(self._layout, self._store, record)
+        with self._store.read() as connection:
+            run = records.load_run(connection, name) or run
+            steps = records.steps(connection, name)
+        if record.job.status.finished and any(not step.status.finished for step in steps):
+            steps = list(self._settle_steps(record))
+        return _run_view(record.job, self._workspace, run, steps)
+
+    def _settle_steps(self, record: Record) -> Sequence[StepRecord]:
+        """A dead run's steps: end what is left of their processes, and say what became of them."""
+        name = record.job.name
+        failed = record.job.status is JobState.FAILED
+        with self._store.write() as connection:
+            open_steps = [step for step in records.steps(connection, name) if not step.status.finished]
+            for step in open_steps:
+                begun = step.status is not JobState.NOT_STARTED
+                status = JobState.FAILED if begun and failed else JobState.CANCELED
+                detail = "the run's process died while it ran" if begun else "the run ended before it began"
+                records.save_step(connection, step.with_(status=status, ended_at=now(), detail=detail))
+        for step in open_steps:
+            if step.process is not None:
+                processes.end_group(step.process.pid, step.process.started, force=True)
+            folder = self._layout.step(name, step.name)
+            files.sweep(folder)
+            for leftover in ("code", "inputs"):
+                shutil.rmtree(folder / leftover, ignore_errors=True)
+        for child in self._jobs.list(parent=name):
+            if not child.status.finished:
+                self._jobs.cancel(child.name)
+        with self._store.read() as connection:
+            return records.steps(connection, name)
+
+
+def _run_view(job: Job, workspace: str, run: RunRecord, steps: Sequence[StepRecord]) -> PipelineRun:
+    return PipelineRun(
+        run=job.name,
+        pipeline=run.pipeline,
+        version=run.version,
+        status=job.status,
+        steps=tuple(_step_view(step) for step in steps),
+        outputs={name: value.uri or str(value) for name, value in run.outputs.items()},
+        experiment=job.experiment,
+        created_at=job.created_at,
+        workspace=workspace,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        duration_seconds=job.duration_seconds,
+        inputs={name: plain(value) for name, value in run.inputs.items()},
+        error=job.error,
+    )
+
+
+def plain(value: Value) -> object:
+    """The value as a reader of the run sees it: the literal itself, or how others name the content."""
+    return value.literal if value.literal is not None else str(value)
+
+
+def _step_view(step: StepRecord) -> Step:
+    duration = None
+    if step.started_at is not None and step.ended_at is not None:
+        duration = max(0.0, round(seconds_between(step.started_at, step.ended_at), 3))
+    return Step(
+        name=step.name,
+        status=step.status,
+        duration_seconds=duration,
+        reused=step.origin is not None,
+        type=step.type,
+        needs=step.needs,
+        job=step.job,
+        detail=step.detail,
+    )
+
+
+def _new_name() -> str:
+    moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return f"pipeline-{moment}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
