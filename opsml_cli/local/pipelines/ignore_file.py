@@ -78,7 +78,7 @@ def _expression(text: str) -> str:
         elif text[position] == "?":
             result, position = result + "[^/]", position + 1
         elif text[position] == "[" and (end := text.find("]", position + 2)) > 0:
-            body = text[position + 1 : end].replace("\\", "\\\\")
+            body = re.sub(r"[\\\[&~|]", r"\\\g<0>", text[position + 1 : end])
             body = "^" + body[1:] if body.startswith("!") else body
             result, position = f"{result}[{body}]", end + 1
         elif text[position] == "\\" and position + 1 < len(text):
