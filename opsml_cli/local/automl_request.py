@@ -146,6 +146,11 @@ def _table(source: TableSource, field: str, target: str, data: LocalData, *, dry
     if source.asset is not None:
         _, asset = data.locate(source.asset)
         return asset
+    if "://" in str(source.path):
+        raise UsageError(
+            f"{field} is an address, {source.path}: a training reads tables of the workspace, or files",
+            fix="register it first: opsml data register NAME ADDRESS",
+        )
     path = Path(str(source.path)).expanduser()
     if not path.exists():
         raise NotFoundError(

@@ -193,6 +193,7 @@ WRONG: list[tuple[dict[str, object], type[OpsmlError], str]] = [
     ({"model_name": "a/b"}, UsageError, "model name"),
     ({"name": ".."}, UsageError, "job name"),
     ({"data": TableSource(asset=AssetRef("peple"))}, NotFoundError, "peple"),
+    ({"data": TableSource(path="https://example.org/x.csv")}, UsageError, "example.org"),
     ({"data": TableSource(path="absent.csv")}, NotFoundError, "absent.csv"),
     ({"test_data": TableSource(asset=AssetRef("people", "9"))}, NotFoundError, "9"),
 ]

@@ -43,7 +43,7 @@ def test_the_whole_story(opsml: Opsml, tmp_path: Path) -> None:
     outputs.touch()
     summary.touch()
     github = {"GITHUB_OUTPUT": str(outputs), "GITHUB_STEP_SUMMARY": str(summary)}
-    gates = ("--gate", "AUC_weighted>=0.5", "--test-size", "0.2", "--threshold-for", "f1")
+    gates = ("--gate", "AUC_weighted>=0.5", "--gate", "better than deployed", "--test-size", "0.2", "--threshold-for", "f1")
     ran = opsml("train", "automl", "--data", "people.csv", *QUICK, *gates, "-o", "json", env=github)
     assert ran.exit_code == 0, ran.stderr
     document = json.loads(ran.stdout)
