@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from opsml_cli.local.automl.problem import Problem
+    from opsml_cli.local.automl.problem import Fold, Problem
 
     Floats = NDArray[np.float64]
 
 MOST_CODES = 200  # of one column; the rarer ones share a weight
 MOST_CELLS = 4e8
+_MOST_DENSE_CELLS = 2e7
 _MOST_STEPS = 80
 
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """The problem's rows as a sparse matrix, and how its columns map to scoring.Linear's arrays."""
+    """The problem's rows as a matrix (sparse when large), and how its columns map to scoring.Linear's arrays."""
 
     rows: Any
     numbers: NDArray[np.int64]
@@ -79,44 +81,53 @@ def _design(problem: Problem) -> _Design:
     if len(categories):
         known = np.nan_to_num(matrix[:, categories], nan=-1.0)
         codes = np.where((known >= 0) & (known < sizes - 1), known, sizes - 1).astype(np.int64) + offsets
-        rows, count = codes.shape
-        starts = np.arange(0, rows * count + 1, count)
-        blocks.append(sparse.csr_matrix((np.ones(rows * count), codes.ravel(), starts), shape=(rows, int(sizes.sum()))))
-    return _Design(sparse.hstack(blocks, format="csr"), numbers, mean, scale, categories, sizes, offsets)
+        height, count = codes.shape
+        starts = np.arange(0, height * count + 1, count)
+        ones = np.ones(height * count)
+        blocks.append(sparse.csr_matrix((ones, codes.ravel(), starts), shape=(height, int(sizes.sum()))))
+    rows = sparse.hstack(blocks, format="csr")
+    if rows.shape[0] * rows.shape[1] <= _MOST_DENSE_CELLS:  # several times faster than sparse products
+        rows = rows.toarray()
+    return _Design(rows, numbers, mean, scale, categories, sizes, offsets)
 
 
 def run(
-    problem: Problem, parameters: Mapping[str, object], watch: Watch, algorithm: str
+    problem: Problem, parameters: Mapping[str, object], watch: Watch, algorithm: str, workers: int
 ) -> tuple[Part, Floats, tuple[int, ...]]:
     """Fit on every fold; the part holds the mean of the folds' coefficients. Raises StoppedError."""
     import numpy as np
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
 
     watch.check()
     if too_large(problem):
         raise StoppedError
-    design = _design(problem)
-    alpha = float(str(parameters["alpha"]))
-    answer = np.zeros((len(problem.target), problem.outputs))
-    weights, intercepts = [], []
-    binary = problem.binary
-    link = "none" if problem.task is Task.REGRESSION else "logistic" if binary else "softmax"
-    for fold in problem.folds:
-        watch.check()
-        learn = design.rows[fold.train]
-        scale = None if problem.weights is None else problem.weights[fold.train]
-        if problem.task is Task.REGRESSION:
-            weight, intercept = _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
-        else:
-            outputs = 1 if binary else problem.outputs
-            weight, intercept = _logistic(
-                learn, problem.target[fold.train].astype(np.int64), outputs, scale=scale, alpha=alpha, watch=watch
-            )
-        weights.append(weight)
-        intercepts.append(intercept)
-        answer[fold.valid] = scoring.linked(design.rows[fold.valid] @ weight + intercept, link)
-    arrays = design.arrays(np.mean(weights, axis=0), np.mean(intercepts, axis=0))
+    # One thread a fold: the linear algebra library's own threads cost ten times the work itself on a busy machine.
+    with threadpool_limits(1, user_api="blas"):
+        design = _design(problem)
+        alpha = float(str(parameters["alpha"]))
+        with ThreadPoolExecutor(max_workers=workers) as pool:
+            fitted = list(pool.map(lambda fold: _fit(problem, design, fold, alpha=alpha, watch=watch), problem.folds))
+        binary = problem.binary
+        link = "none" if problem.task is Task.REGRESSION else "logistic" if binary else "softmax"
+        answer = np.zeros((len(problem.target), problem.outputs))
+        for fold, (weight, intercept) in zip(problem.folds, fitted, strict=True):
+            answer[fold.valid] = scoring.linked(design.rows[fold.valid] @ weight + intercept, link)
+    arrays = design.arrays(np.mean([weight for weight, _ in fitted], axis=0), np.mean([first for _, first in fitted], axis=0))
     part = Part(algorithm, 1.0, link, 1 if binary else problem.outputs, (), [arrays])
     return part, answer[problem.scored], ()
+
+
+def _fit(problem: Problem, design: _Design, fold: Fold, *, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
+    """(columns, outputs) weights and (outputs,) intercepts, learned from the fold's training rows."""
+    import numpy as np
+
+    watch.check()
+    learn = design.rows[fold.train]
+    scale = None if problem.weights is None else problem.weights[fold.train]
+    if problem.task is Task.REGRESSION:
+        return _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
+    outputs = 1 if problem.binary else problem.outputs
+    return _logistic(learn, problem.target[fold.train].astype(np.int64), outputs, scale=scale, alpha=alpha, watch=watch)
 
 
 def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
@@ -128,7 +139,7 @@ def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float,
     share = np.full(count, 1.0 / count) if scale is None else scale / scale.sum()
     wanted = (labels == 1).astype(np.float64)[:, None] if outputs == 1 else np.eye(outputs)[labels]
     penalty = alpha / count
-    turned = rows.T.tocsr()
+    turned = rows.T.tocsr() if hasattr(rows, "tocsr") else np.ascontiguousarray(rows.T)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         watch.check()

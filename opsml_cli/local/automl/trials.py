@@ -65,7 +65,7 @@ def run(
         return forest.run(problem, binned, candidate, watch, workers)
     from opsml_cli.local.automl import linear
 
-    return linear.run(problem, candidate.parameters, watch, candidate.algorithm)
+    return linear.run(problem, candidate.parameters, watch, candidate.algorithm, workers)
 
 
 def measure(problem: Problem, answer: Floats) -> dict[str, float]:
