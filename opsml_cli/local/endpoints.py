@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,30 +20,23 @@ from opsml_cli.domain.endpoint import (
     ScoreResult,
 )
 from opsml_cli.domain.errors import (
-    BusyError,
     ConflictError,
     NotAllowedError,
     NotFoundError,
     UnsupportedError,
     UsageError,
-    WorkFailedError,
 )
 from opsml_cli.local import endpoint_keys, endpoint_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Release
+from opsml_cli.local.endpoint_servers import START_SECONDS, EndpointServers
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.processes import held, hold, pid_alive
-from opsml_cli.local.serving.place import Launch, Place
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
     from opsml_cli.local.endpoint_client import EndpointClient
     from opsml_cli.local.models import LocalModels
 
-SERVER = "opsml_cli.local.serving.server"
-START_SECONDS = 120.0  # for a server to be ready with the models it had
-STOP_SECONDS = 15.0
-TAKE_UP_SECONDS = 10.0  # for a live server to follow a change
 MAX_INSTANCES = 16
 
 _UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
@@ -59,6 +49,7 @@ class LocalEndpoints:
         self._layout = layout
         self._store = store
         self._models = models
+        self._servers = EndpointServers(layout, store)
 
     # What there is
 
@@ -81,7 +72,7 @@ class LocalEndpoints:
             with self._store.read() as connection:
                 record, deployment, unchanged = self._planned(endpoint_records.read(connection, spec.endpoint), spec, release)
             return Deployed(self._value(record), self._deployment(record, deployment, alive=True), unchanged)
-        self._clear_leftovers(spec.endpoint)
+        self._servers.clear_leftovers(spec.endpoint)
         endpoint_keys.ensure(self._layout, spec.endpoint)
         with self._store.write() as connection:
             before = endpoint_records.read(connection, spec.endpoint)
@@ -89,9 +80,9 @@ class LocalEndpoints:
             record, deployment, unchanged = self._planned(before, spec, release)
             if not unchanged:
                 endpoint_records.save(connection, record)
-        self._ensure_server(record)
+        self._servers.ensure(record)
         if deployment.state is DeploymentState.SUCCEEDED and record.generation != generation:
-            self._await_applied(record)
+            self._servers.await_applied(record)
         return Deployed(self._value(record), self._deployment(record, deployment, alive=True), unchanged)
 
     def _release(self, spec: DeploySpec) -> Release:
@@ -171,15 +162,15 @@ class LocalEndpoints:
             record = self._found(connection, name)
             changed = record.desired != RUNNING
             record.desired = RUNNING
-            if not self._running(record):
+            if not self._servers.running(record):
                 for deployment in record.deployments.values():
                     # It served once and could not be loaded later: that is tried again.
                     if deployment.state is DeploymentState.FAILED and deployment.active == deployment.target:
                         deployment.state, changed = DeploymentState.UPDATING, True
             if changed:
                 endpoint_records.save(connection, record)
-        self._ensure_server(record)
-        self._await_applied(record, START_SECONDS)
+        self._servers.ensure(record)
+        self._servers.await_applied(record, START_SECONDS)
         return self.get(record.name)
 
     def stop(self, name: str) -> OnlineEndpoint:
@@ -188,7 +179,7 @@ class LocalEndpoints:
             if record.desired != STOPPED:
                 record.desired = STOPPED
                 endpoint_records.save(connection, record)
-        self._await_end(record)
+        self._servers.await_end(record)
         return self.get(record.name)
 
     def delete(self, name: str, deployment: str | None = None) -> None:
@@ -198,8 +189,8 @@ class LocalEndpoints:
         with self._store.write() as connection:
             record = self._found(connection, name)
             endpoint_records.remove(connection, name)
-        self._await_end(record)
-        self._clear_leftovers(record.name)
+        self._servers.await_end(record)
+        self._servers.clear_leftovers(record.name)
         endpoint_keys.remove(self._layout, record.name)
 
     def _delete_deployment(self, name: str, deployment: str) -> None:
@@ -216,7 +207,7 @@ class LocalEndpoints:
                 each: percent for each, percent in record.traffic.items() if names.key(each) != names.key(deployment)
             }
             endpoint_records.save(connection, record)
-        self._await_applied(record)
+        self._servers.await_applied(record)
 
     # Changing
 
@@ -229,7 +220,7 @@ class LocalEndpoints:
         with self._store.write() as connection:
             record = self._found(connection, name)
             endpoint_records.save(connection, record)
-        self._await_applied(record)
+        self._servers.await_applied(record)
         return keys
 
     def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
@@ -251,7 +242,7 @@ class LocalEndpoints:
                 raise UsageError(f"the traffic adds up to {total} percent", cause="expected 100, or 0 for none")
             record.set_traffic(wanted)
             endpoint_records.save(connection, record)
-        self._await_applied(record)
+        self._servers.await_applied(record)
         return self.get(record.name)
 
     def rollback(self, name: str) -> OnlineEndpoint:
@@ -276,7 +267,7 @@ class LocalEndpoints:
             if record.insights != enabled:
                 record.insights = enabled
                 endpoint_records.save(connection, record)
-        self._await_applied(record)
+        self._servers.await_applied(record)
         return self.get(record.name)
 
     # Using
@@ -312,7 +303,7 @@ class LocalEndpoints:
         return EndpointClient(record.name, self._url(record, "/score") or "", self.keys(record.name).primary)
 
     def _require_running(self, record: EndpointRecord) -> None:
-        if record.port is None or not self._running(record):
+        if record.port is None or not self._servers.running(record):
             raise ConflictError(
                 f"endpoint {record.name!r} is not running",
                 cause="it was stopped" if record.desired == STOPPED else "its process has ended",
@@ -350,115 +341,15 @@ class LocalEndpoints:
             )
         return found
 
-    def _place(self, record: EndpointRecord) -> Place:
-        return Place(self._layout.endpoint(record.name))
-
-    def _running(self, record: EndpointRecord) -> bool:
-        return held(self._place(record).lock)
-
-    def _applied(self, record: EndpointRecord) -> int:
-        """The generation that the live server has taken up; -1 before its first word."""
-        status = self._place(record).status()
-        if status is None or status.id != record.id or not pid_alive(status.pid):
-            return -1
-        return status.applied
-
-    def _starting(self, record: EndpointRecord) -> bool:
-        """Whether the process that was started last still lives; it may not hold the lock yet."""
-        launch = self._place(record).launch()
-        if launch is None:
-            return False
-        import psutil
-
-        try:
-            process = psutil.Process(launch.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and (
-                launch.started is None or abs(process.create_time() - launch.started) < 0.05
-            )
-        except psutil.Error:
-            return False
-
-    def _ensure_server(self, record: EndpointRecord) -> None:
-        from opsml_cli.local.processes import spawn_detached, start_time
-
-        if self._running(record) or self._starting(record):
-            return
-        place = self._place(record)
-        place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Threads of native libraries sleep between requests instead of spinning.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-        pid = spawn_detached(SERVER, [str(self._layout.root), record.name], output=place.output, environment=environment)
-        place.write_launch(Launch(pid, start_time(pid)))
-
-    def _await_applied(self, record: EndpointRecord, timeout: float = TAKE_UP_SECONDS) -> None:
-        """Wait until the server, if it lives, has taken up this generation."""
-        deadline = time.monotonic() + timeout
-        place = self._place(record)
-        while True:
-            if self._running(record):
-                if self._applied(record) >= record.generation:
-                    return
-            elif not self._starting(record):
-                if record.desired == RUNNING and timeout == START_SECONDS:
-                    raise WorkFailedError(
-                        f"the server of endpoint {record.name!r} ended while it started",
-                        cause=_last_line(place),
-                        fix=f"opsml logs {record.name}",
-                    )
-                return
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    f"the server of endpoint {record.name!r} has not taken up the change within {timeout:g} s; it still will",
-                    fix=f"opsml endpoints show {record.name}",
-                )
-            time.sleep(0.01)
-
-    def _await_end(self, record: EndpointRecord) -> None:
-        """Wait for the server to follow the record into its end; kill it when it does not."""
-        from opsml_cli.local.processes import end_group
-
-        place = self._place(record)
-        status = place.status()
-        deadline = time.monotonic() + STOP_SECONDS
-        forced = False
-        while self._running(record) or self._starting(record):
-            if time.monotonic() > deadline and not forced:
-                forced, deadline = True, time.monotonic() + STOP_SECONDS
-                for each in (status, place.launch()):
-                    if each is not None:
-                        end_group(each.pid, each.started, force=True)
-            elif time.monotonic() > deadline:
-                raise BusyError(f"the server of endpoint {record.name!r} does not end", fix="run the same command again")
-            time.sleep(0.02)
-
-    def _clear_leftovers(self, name: str) -> None:
-        """Remove the folder that an endpoint left which is no longer in the database."""
-        folder = self._layout.endpoint(name)
-        if not folder.exists():
-            return
-        with self._store.read() as connection:
-            if endpoint_records.read(connection, name) is not None:
-                return
-        deadline = time.monotonic() + STOP_SECONDS
-        while (lock := hold(Place(folder).lock)) is None:
-            if time.monotonic() > deadline:
-                raise BusyError(
-                    f"the server of a deleted endpoint {name!r} has not ended yet", fix="run the same command again"
-                )
-            time.sleep(0.05)
-        with suppress(OSError):
-            shutil.rmtree(folder)
-        lock.release()
-
     # Values
 
     def _value(self, record: EndpointRecord) -> OnlineEndpoint:
-        running = self._running(record)
+        running = self._servers.running(record)
         unfinished = any(each.state in _UNFINISHED for each in record.deployments.values())
-        alive = running or (unfinished and self._starting(record))
+        alive = running or (unfinished and self._servers.starting(record))
         applied = record.generation
         if running and not unfinished:
-            applied = self._applied(record)
+            applied = self._servers.applied(record)
         deployments = tuple(
             self._deployment(record, each, alive=alive, applied=applied) for each in record.deployments.values()
         )
@@ -502,11 +393,3 @@ class LocalEndpoints:
     @staticmethod
     def _url(record: EndpointRecord, path: str) -> str | None:
         return None if record.port is None else f"http://127.0.0.1:{record.port}{path}"
-
-
-def _last_line(place: Place) -> str | None:
-    try:
-        lines = place.output.read_text("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return None
-    return lines[-1][:300] if lines else None

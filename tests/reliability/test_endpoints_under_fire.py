@@ -150,7 +150,7 @@ def test_a_deployment_whose_server_died_is_failed_and_can_be_repeated(models: Lo
 def test_a_record_without_a_server_is_finished_by_the_next_deploy(
     models: LocalWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from opsml_cli.local.endpoints import LocalEndpoints
+    from opsml_cli.local.endpoint_servers import EndpointServers
 
     class Killed(Exception):
         pass
@@ -159,7 +159,7 @@ def test_a_record_without_a_server_is_finished_by_the_next_deploy(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalEndpoints, "_ensure_server", die)
+        patch.setattr(EndpointServers, "ensure", die)
         with pytest.raises(Killed):
             models.online_endpoints.begin_deploy(DeploySpec(AssetRef("bank", "1"), "bank", "blue"))
     assert models.online_endpoints.get("bank").deployments[0].state is DeploymentState.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from opsml_cli.local.serving.workers import Word, Workers
 from opsml_cli.local.store import Store
 
 POLL_SECONDS = 0.05
+IDLE_SECONDS = 0.25  # between looks once nothing has changed for a while: an endpoint nobody touches costs next to nothing
+_IDLE_AFTER = 10.0
 
 _UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
 
@@ -85,6 +88,7 @@ class Reconciler(threading.Thread):
         self._keys_stamp: tuple[int, int] | None = None
         self._keys_lock = threading.Lock()
         self._data_version = -1
+        self._changed_at = time.monotonic()
         self._published: ServerStatus | None = None
         self._said: Word | None = None
 
@@ -95,7 +99,7 @@ class Reconciler(threading.Thread):
             except OpsmlError as error:
                 self._journal.write("error", f"the workspace database could not be read: {error.message}")
                 self._wake.wait(1.0)
-            self._wake.wait(POLL_SECONDS)
+            self._wake.wait(IDLE_SECONDS if self._quiet() else POLL_SECONDS)
             self._wake.clear()
 
     def stop(self) -> None:
@@ -153,7 +157,11 @@ class Reconciler(threading.Thread):
         if version == self._data_version:
             return False
         self._data_version = version
+        self._changed_at = time.monotonic()
         return True
+
+    def _quiet(self) -> bool:
+        return not (self._models.loading or self._proving) and time.monotonic() - self._changed_at > _IDLE_AFTER
 
     def _wanted(self) -> dict[str, tuple[DeploymentRecord, Release]]:
         """By revision: what serves, and what waits to."""
