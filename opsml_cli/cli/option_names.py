@@ -161,6 +161,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
+    "jobs report": ("--save=",),
     "models register": (
         "--version=",
         "--trust",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         TriggerPipeline,
     )
     from opsml_cli.domain.progress import Progress
+    from opsml_cli.domain.report import JobReport
 
 
 class DataOperations(Protocol):
@@ -92,6 +93,11 @@ class JobOperations(Protocol):
 
     def download(self, name: str, destination: str, output: str | None = None) -> Sequence[str]:
         """Copy the job's outputs (or one of them) and logs below `destination`; the paths written."""
+        ...
+
+    def report(self, name: str) -> JobReport:
+        """The figures of a completed training. ConflictError for a job that has not completed; UnsupportedError for a job
+        that trains nothing."""
         ...
 
 

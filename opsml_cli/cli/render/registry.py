@@ -29,6 +29,8 @@ MODULES: dict[str, str] = {
     "Watched": "job",
     "JobLogLine": "job",
     "Downloaded": "job",
+    "JobReport": "report",
+    "SavedReport": "report",
     "Model": "model",
     "RegisteredModel": "model",
     # endpoints, deploy, score
