@@ -192,7 +192,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, clean_environment: d
     line = '{0},2026-03-04,{0}.25,"city, {1}",retail,true,no\n'
     part = "".join(line.format(number, number % 5000) for number in range(50_000))
     peaks = []
-    for size in (5, 30, 60):
+    for size in (60, 120):  # below that, the allocator's pools are still growing
         with (tmp_path / "t.csv").open("w") as file:
             file.write("id,day,amount,city,segment,flag,y\n")
             for _ in range(size):
@@ -205,4 +205,4 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, clean_environment: d
             cwd=tmp_path, env=clean_environment, capture_output=True, check=True, timeout=300,
         )  # fmt: skip
         peaks.append(int(measured.stdout))
-    assert peaks[2] < 1.25 * peaks[1], peaks
+    assert peaks[1] < 1.15 * peaks[0], peaks
