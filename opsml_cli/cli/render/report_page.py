@@ -47,10 +47,8 @@ svg{display:block;width:100%;height:auto;font-size:12px}text{fill:currentColor}.
 .dot.c3{fill:var(--c3)}.dot.c4{fill:var(--c4)}.dot.c5{fill:var(--c5)}
 .mark{fill:var(--paper);stroke:var(--c1);stroke-width:2.5}.bar{fill:var(--c0)}
 figure ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.5rem 0 0;padding:0;font-size:.85rem}
-
-
-
-figure li::before{content:"";display:inline-block;width:.7em;height:.7em;border-radius:50%;margin-right:.4em;background:currentColor}
+figure li::before{content:"";display:inline-block;width:.7em;height:.7em;
+border-radius:50%;margin-right:.4em;background:currentColor}
 li.c0{color:var(--c0)}li.c1{color:var(--c1)}li.c2{color:var(--c2)}li.c3{color:var(--c3)}li.c4{color:var(--c4)}
 li.c5{color:var(--c5)}
 .confusion td{text-align:right}.confusion .hit{font-weight:600;color:var(--c0)}
