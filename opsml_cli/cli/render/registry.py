@@ -33,6 +33,7 @@ MODULES: dict[str, str] = {
     "SavedReport": "report",
     "Model": "model",
     "RegisteredModel": "model",
+    "Comparison": "comparison",
     # endpoints, deploy, score
     "OnlineEndpoint": "endpoint",
     "Deployed": "endpoint",
