@@ -91,6 +91,7 @@ def opened(browser, report: JobReport, tmp_path: Path) -> list[str]:
     """Shows the page; the addresses it asked for beside its own."""
     path = tmp_path / "report.html"
     path.write_bytes(page(report).encode("utf-8", "xmlcharrefreplace"))
+    browser.get("about:blank")
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(path.as_uri())
@@ -101,7 +102,7 @@ def opened(browser, report: JobReport, tmp_path: Path) -> list[str]:
         if message["method"] == "Network.requestWillBeSent":
             asked.append(message["params"]["request"]["url"])
     # The browser's own first page asks for parts of itself.
-    return [url for url in asked if url not in (path.as_uri(), "data:,") and not url.startswith("chrome:")]
+    return [url for url in asked if url != path.as_uri() and not url.startswith(("chrome:", "data:"))]
 
 
 def drawn(browser) -> list[float]:
