@@ -61,7 +61,7 @@ def _parameters(command: Any) -> Iterator[str]:
             name = ", ".join(words) + takes
         default = parameter.default
         known = default not in (None, False, (), []) and not callable(default) and not parameter.required
-        yield f"| `{name}` | {_cell(parameter.help or '')}{f' Default: `{default}`.' if known else ''} |"
+        yield f"| `{_cell(name)}` | {_cell(parameter.help or '')}{f' Default: `{default}`.' if known else ''} |"
 
 
 def settings() -> str:
