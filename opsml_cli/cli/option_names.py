@@ -16,9 +16,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--target-column=",
         "--dry-run",
     ),
-    "data profile": (
-        "--target-column=",
-    ),
+    "data profile": ("--target-column=",),
     "train automl": (
         "--data=",
         "--target-column=",
@@ -88,39 +86,25 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--level=",
         "--container",
     ),
-    "endpoints start": (
-        "--dry-run",
-    ),
-    "endpoints stop": (
-        "--dry-run",
-    ),
-    "endpoints keys": (
-        "--reveal",
-    ),
+    "endpoints start": ("--dry-run",),
+    "endpoints stop": ("--dry-run",),
+    "endpoints keys": ("--reveal",),
     "endpoints rotate-keys": (
         "--key=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "endpoints traffic": (
-        "--dry-run",
-    ),
-    "endpoints rollback": (
-        "--dry-run",
-    ),
+    "endpoints traffic": ("--dry-run",),
+    "endpoints rollback": ("--dry-run",),
     "endpoints delete": (
         "--deployment=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "insights enable": (
-        "--dry-run",
-    ),
-    "insights disable": (
-        "--dry-run",
-    ),
+    "insights enable": ("--dry-run",),
+    "insights disable": ("--dry-run",),
     "insights show": (
         "--since=",
         "--watch",
@@ -148,12 +132,8 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--wait-timeout=",
         "--dry-run",
     ),
-    "pipeline show": (
-        "--version=",
-    ),
-    "pipeline url": (
-        "--curl",
-    ),
+    "pipeline show": ("--version=",),
+    "pipeline url": ("--curl",),
     "pipeline delete": (
         "--version=",
         "--yes",
@@ -181,9 +161,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
-    "jobs report": (
-        "--save=",
-    ),
+    "jobs report": ("--save=",),
     "models register": (
         "--version=",
         "--trust",
@@ -191,9 +169,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--tag=",
         "--dry-run",
     ),
-    "models download": (
-        "--to=",
-    ),
+    "models download": ("--to=",),
     "models compare": (
         "--data=",
         "--target-column=",
@@ -201,9 +177,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--gate=",
         "--seed=",
     ),
-    "local up": (
-        "--dry-run",
-    ),
+    "local up": ("--dry-run",),
     "local down": (
         "--jobs",
         "--yes",
