@@ -161,6 +161,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
+    "jobs report": ("--save=",),
     "models register": (
         "--version=",
         "--trust",
@@ -169,6 +170,13 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--dry-run",
     ),
     "models download": ("--to=",),
+    "models compare": (
+        "--data=",
+        "--target-column=",
+        "--metric=",
+        "--gate=",
+        "--seed=",
+    ),
     "local up": ("--dry-run",),
     "local down": (
         "--jobs",

@@ -98,10 +98,12 @@ COMMANDS = (
     _command("jobs cancel", "jobs:cancel", "Ask a job to end", changing=True, destructive=True),
     _command("jobs leaderboard", "jobs:leaderboard", "The trials of a training job, best first"),
     _command("jobs download", "jobs:download", "Copy a job's outputs and logs to a folder"),
+    _command("jobs report", "jobs:report", "A training's report: figures, checks, curves; --save for a page"),
     _command("models list", "models:list_", "List models, or the versions of one"),
     _command("models show", "models:show", "Show a model"),
     _command("models register", "models:register", "Register a model folder in MLflow format", changing=True),
     _command("models download", "models:download", "Copy a model's folder"),
+    _command("models compare", "models:compare", "Compare two models on the same rows, with a verdict for gates"),
     _command("local up", "local:up", "Start the local service: pipeline REST endpoints", changing=True),
     _command(
         "local down",

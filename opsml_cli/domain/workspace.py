@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 # The values are named in signatures alone: whoever reads one kind of them does not pay for the others.
 if TYPE_CHECKING:
+    from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
     from opsml_cli.domain.endpoint import (
         Deployed,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         TriggerPipeline,
     )
     from opsml_cli.domain.progress import Progress
+    from opsml_cli.domain.report import JobReport
 
 
 class DataOperations(Protocol):
@@ -94,6 +96,11 @@ class JobOperations(Protocol):
         """Copy the job's outputs (or one of them) and logs below `destination`; the paths written."""
         ...
 
+    def report(self, name: str) -> JobReport:
+        """The figures of a completed training. ConflictError for a job that has not completed; UnsupportedError for a job
+        that trains nothing."""
+        ...
+
 
 class ModelOperations(Protocol):
     def get(self, ref: AssetRef) -> Model: ...
@@ -110,6 +117,11 @@ class ModelOperations(Protocol):
 
     def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:
         """Score in this process, with no server. Input errors as on an endpoint: InvalidInputError naming the column."""
+        ...
+
+    def compare(self, spec: CompareModels) -> Comparison:
+        """Two models on the same rows, with a paired interval; reproducible by `spec.seed`. UnsupportedError for models
+        that opsml did not train; InvalidInputError when their tasks or classes differ, or the rows do not fit."""
         ...
 
 

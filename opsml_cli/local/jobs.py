@@ -26,6 +26,7 @@ from opsml_cli.local.store import Store
 if TYPE_CHECKING:
     import sqlite3
 
+    from opsml_cli.domain.report import JobReport
     from opsml_cli.local.automl_request import Request
     from opsml_cli.local.data import LocalData
 
@@ -157,6 +158,12 @@ class LocalJobs:
                 elif source.is_file():
                     _copy_proven(source, temporary / source.relative_to(folder))
         return sorted(str(path) for path in final.rglob("*") if path.is_file())
+
+    def report(self, name: str) -> JobReport:
+        from opsml_cli.local import job_report
+
+        job = self.get(name)
+        return job_report.read(job, self._layout.job(job.name) / "outputs")
 
     def _same_work(self, identity: str, name: str | None) -> Record | None:
         """The job that this request continues or joins; None when there is none. ConflictError when `name` is taken by

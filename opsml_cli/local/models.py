@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
@@ -24,6 +24,9 @@ from opsml_cli.local.clock import now
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.model_folder import FolderHash
 from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.comparison import CompareModels, Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,12 @@ class LocalModels:
             classes=scorer.classes if request.proba else (),
             probabilities=probabilities,
         )
+
+    def compare(self, spec: CompareModels) -> Comparison:
+        from opsml_cli.local import model_comparison
+        from opsml_cli.local.data import LocalData
+
+        return model_comparison.compare(self, LocalData(self._layout, self._store), spec)
 
     def verified(self, ref: AssetRef) -> Model:
         """The model, when its files are what was registered and somebody answers for them. To be called before every

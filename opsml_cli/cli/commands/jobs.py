@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +19,7 @@ from opsml_cli.services.jobs import Downloaded, JobLogLine, Watched
 
 if TYPE_CHECKING:
     from opsml_cli.domain.pipeline import PipelineRun
+    from opsml_cli.domain.report import JobReport, SavedReport
 
 
 def list_(
@@ -106,6 +108,29 @@ def download(
     Example: opsml jobs download automl-20261124-0012-x7k2 --to results
     """
     return Downloaded(job, tuple(session.workspace.jobs.download(job, to, output)))
+
+
+def report(
+    session: Session,
+    job: options.JobName,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE.html", help="Write it as one HTML page that needs nothing else.")
+    ] = None,
+) -> JobReport | SavedReport:
+    """A finished training's report: test figures beside the baseline, checks, curves, confusion, importance.
+
+    Example: opsml jobs report automl-20261124-0012-x7k2 --save report.html
+    """
+    found = session.workspace.jobs.report(job)
+    if save is None:
+        return found
+    from opsml_cli.cli.render.report_page import page
+    from opsml_cli.cli.saving import write_whole
+    from opsml_cli.domain.report import SavedReport
+
+    content = page(found).encode("utf-8", "xmlcharrefreplace")
+    write_whole(save, content)
+    return SavedReport(found.job.name, str(save), len(content))
 
 
 def _word(text: str, flag: str, known: Sequence[str]) -> str:

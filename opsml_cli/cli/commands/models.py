@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from opsml_cli.cli import options
 from opsml_cli.cli.session import Session
+from opsml_cli.domain.errors import GateError, UsageError
 from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
 from opsml_cli.domain.names import parse_ref
 from opsml_cli.services.jobs import Downloaded
+
+if TYPE_CHECKING:
+    from opsml_cli.cli.result import Verdict
+    from opsml_cli.domain.comparison import Comparison
 
 ModelRef = Annotated[str, typer.Argument(metavar="MODEL[:VERSION]", help="The model; its latest version unless one is given.")]
 
@@ -73,3 +78,43 @@ def download(
     Example: opsml models download bank-y --to models
     """
     return Downloaded(model, tuple(session.workspace.models.download(parse_ref(model, "model name"), to)))
+
+
+def compare(
+    session: Session,
+    a: Annotated[str, typer.Argument(metavar="A[:VERSION]", help="The model that the verdict is of.")],
+    b: Annotated[str, typer.Argument(metavar="B[:VERSION]", help="The model to compare it with.")],
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="NAME[:V]|PATH", help="Rows that neither model has learned from.")
+    ] = None,
+    target_column: Annotated[str | None, typer.Option("--target-column", help="The column with the truth; A's target.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="The metric of the verdict.")] = None,
+    gate: Annotated[str | None, typer.Option("--gate", help="better or not-worse: exit 10 unless A is.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the drawn rows.")] = 0,
+) -> Comparison | Verdict:
+    """Compare two models on the same rows, with a paired 95 % interval and a verdict.
+
+    Example: opsml models compare bank-y:2 bank-y:1 --data fresh.csv --gate not-worse
+    """
+    from opsml_cli.cli.result import Verdict
+    from opsml_cli.domain.comparison import GATES, CompareModels
+    from opsml_cli.services.train import table_source
+
+    if gate is not None and gate not in GATES:
+        raise UsageError(f"--gate {gate!r} is unknown", cause=f"known are: {', '.join(GATES)}")
+    source = table_source(session.require(data, "--data"))
+    found = session.workspace.models.compare(
+        CompareModels(parse_ref(a, "model name"), parse_ref(b, "model name"), source, target_column, metric, seed)
+    )
+    for name in found.trained_on:
+        session.progress.warn(f"{name} has learned from this very data: its figures flatter, compare on other rows")
+    if gate is None or found.verdict in GATES[gate]:
+        return found
+    low, high = found.interval
+    return Verdict(
+        found,
+        GateError(
+            f"{found.a} is not {'better' if gate == 'better' else 'good enough'} beside {found.b}: {found.verdict}",
+            cause=f"{found.metric} differs by {found.difference:.4f} ({low:.4f} to {high:.4f})",
+        ),
+    )

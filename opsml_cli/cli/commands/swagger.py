@@ -10,8 +10,9 @@ import typer
 
 from opsml_cli.cli import options
 from opsml_cli.cli.result import Verdict
+from opsml_cli.cli.saving import write_whole
 from opsml_cli.cli.session import Session
-from opsml_cli.domain.errors import ContractError, NotFoundError, UsageError
+from opsml_cli.domain.errors import ContractError, UsageError
 
 
 def swagger(
@@ -68,32 +69,8 @@ def _save(document: object, target: Path) -> object:
 
     assert isinstance(document, SwaggerDocument)
     content = (json.dumps(document.document, indent=2, ensure_ascii=False) + "\n").encode()
-    _write_whole(target, content)
+    write_whole(target, content)
     return SavedDocument(document.endpoint, str(target), len(content))
-
-
-def _write_whole(target: Path, content: bytes) -> None:
-    """Replace `target` so that nobody ever sees half of it. A device or pipe (/dev/stdout) is written as it is."""
-    import os
-    import secrets
-
-    if target.is_dir():
-        raise UsageError(f"{str(target)!r} is a folder", fix="name a file")
-    if not target.parent.is_dir():
-        raise NotFoundError(f"there is no folder {str(target.parent)!r}", fix=f"mkdir -p {target.parent}")
-    if target.exists() and not target.is_file():
-        target.write_bytes(content)
-        return
-    final = target.resolve()  # through a link, to the file that it names
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(6)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _serve(session: Session, endpoint: str, port: int, no_browser: bool) -> None:

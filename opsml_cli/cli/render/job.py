@@ -92,7 +92,7 @@ def _outcome(found: AutoMLOutcome, width: int) -> list[str]:
     if passed:
         lines.append(f"checks     {passed} of {len(found.guardrails)} passed")
     if found.leaderboard:
-        lines += ["", _board(found.leaderboard[:_SHOWN_TRIALS], width, found.metric).rstrip("\n")]
+        lines += ["", board(found.leaderboard[:_SHOWN_TRIALS], width, found.metric).rstrip("\n")]
         if len(found.leaderboard) > _SHOWN_TRIALS:
             lines.append(f"… and {len(found.leaderboard) - _SHOWN_TRIALS} more: opsml jobs leaderboard JOB")
     if found.model is not None:
@@ -104,13 +104,13 @@ def _figures(
     metrics: Mapping[str, float], metric: str | None, intervals: Mapping[str, tuple[float, float]] | None = None
 ) -> str:
     shown = []
-    for name in _names(metrics, metric):
+    for name in main_metrics(metrics, metric):
         low_high = (intervals or {}).get(name)
         shown.append(f"{name} {metrics[name]:.4f}" + (f" ({low_high[0]:.4f} to {low_high[1]:.4f})" if low_high else ""))
     return ", ".join(shown)
 
 
-def _names(metrics: Mapping[str, float], metric: str | None) -> list[str]:
+def main_metrics(metrics: Mapping[str, float], metric: str | None) -> list[str]:
     """The ranking metric, then a few others that people ask for."""
     wanted = (metric, "AUC_weighted", "accuracy", "f1_score_binary", "f1_score_macro", "r2_score", "root_mean_squared_error",
               "mean_absolute_error")  # fmt: skip
@@ -118,9 +118,9 @@ def _names(metrics: Mapping[str, float], metric: str | None) -> list[str]:
     return (names or list(metrics))[:_SHOWN_METRICS]
 
 
-def _board(trials: Sequence[Trial], width: int, metric: str | None = None) -> str:
+def board(trials: Sequence[Trial], width: int, metric: str | None = None) -> str:
     first: Mapping[str, float] = next((trial.metrics for trial in trials if trial.metrics), {})
-    names = _names(first, metric or next(iter(first), None))
+    names = main_metrics(first, metric or next(iter(first), None))
     rows = [
         [
             "" if trial.rank is None else str(trial.rank),
@@ -165,7 +165,7 @@ def _summary(job: Job) -> str | None:
     found = job.automl
     if found is None or not found.leaderboard:
         return None
-    names = _names(found.leaderboard[0].metrics, found.metric)
+    names = main_metrics(found.leaderboard[0].metrics, found.metric)
     lines = [
         f"### {_escaped(job.name)}: {job.status}",
         "",
@@ -218,7 +218,7 @@ RENDERINGS: dict[type, Rendering] = {
     Trial: Rendering(
         document=_trial_document,
         columns=("rank", "trial", "algorithm", "metrics", "duration_seconds", "status"),
-        list_view=_board,
+        list_view=board,
     ),
     Watched: Rendering(document=lambda value: document(value.job), view=_watched),
     JobLogLine: Rendering(

@@ -29,8 +29,11 @@ MODULES: dict[str, str] = {
     "Watched": "job",
     "JobLogLine": "job",
     "Downloaded": "job",
+    "JobReport": "report",
+    "SavedReport": "report",
     "Model": "model",
     "RegisteredModel": "model",
+    "Comparison": "comparison",
     # endpoints, deploy, score
     "OnlineEndpoint": "endpoint",
     "Deployed": "endpoint",

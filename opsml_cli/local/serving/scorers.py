@@ -98,9 +98,8 @@ def load(folder: Path, *, own: bool) -> Scorer:
     if not folder.is_dir():
         raise NotFoundError(f"the model folder {folder.name!r} is gone", fix="register the model again, and deploy it")
     description = read_description(folder)
-    pyfunc = description.get("flavors", {}).get("python_function", {})
     if own:
-        return OwnScorer(folder / str(pyfunc.get("data", "data")))
+        return OwnScorer(own_data(folder, description))
     try:
         return PyfuncScorer(folder, description)
     except ImportError as error:
@@ -108,6 +107,12 @@ def load(folder: Path, *, own: bool) -> Scorer:
             f"the model needs a package that is not installed here: {error.name or error}",
             fix=f"pip install {error.name}" if error.name else None,
         ) from error
+
+
+def own_data(folder: Path, description: Mapping[str, Any]) -> Path:
+    """Where a model of our own keeps what the portable scorer loads."""
+    pyfunc = description.get("flavors", {}).get("python_function", {})
+    return folder / str(pyfunc.get("data", "data"))
 
 
 def read_description(folder: Path) -> dict[str, Any]:
