@@ -80,7 +80,9 @@ FIELDS = {
     "jobs cancel": "job status",
     "jobs leaderboard": "rank trial algorithm metrics duration_seconds",
     "jobs download": "name files",
+    "jobs report": "job status task metric model best test_metrics baseline_metrics intervals threshold guardrails leaderboard curves",
     "models list": "name version algorithm metrics",
+    "models compare": "a b metric rows difference interval verdict metrics",
     "models show": MODEL,
     "models register": MODEL,
     "models download": "name files",
@@ -165,12 +167,13 @@ def _tell(story: Story) -> None:
     opsml("data show", "people")
     opsml("data profile", "people")
     job = opsml("train automl", *JOB_OPTIONS, "--max-trials", "1", "--test-size", "0.2")["job"]
-    for path in ("jobs show", "jobs watch", "jobs logs", "jobs leaderboard"):
+    for path in ("jobs show", "jobs watch", "jobs logs", "jobs leaderboard", "jobs report"):
         opsml(path, job)
     opsml("jobs list")
     opsml("jobs download", job, "--to", "got")
     opsml("models list")
     opsml("models show", "people-label")
+    opsml("models compare", "people-label", "people-label", "--data", "people")
     opsml("models download", "people-label", "--to", "model")
     found = next((folder / "model").rglob("MLmodel")).parent
     opsml("models register", "copied", str(found), "--trust")
