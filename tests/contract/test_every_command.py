@@ -80,7 +80,7 @@ FIELDS = {
     "jobs cancel": "job status",
     "jobs leaderboard": "rank trial algorithm metrics duration_seconds",
     "jobs download": "name files",
-    "jobs report": "job status task metric model best test_metrics baseline_metrics intervals threshold guardrails leaderboard curves",
+    "jobs report": "job status task metric model best test_metrics baseline_metrics intervals guardrails leaderboard curves",
     "models list": "name version algorithm metrics",
     "models compare": "a b metric rows difference interval verdict metrics",
     "models show": MODEL,
