@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +26,87 @@ class Ran(NamedTuple):
 
 Opsml = Callable[..., Ran]
 
+# Every process that a test starts inherits this variable, however detached it is: what still has it at the end was left behind.
+SESSION = "OPSML_TEST_SESSION"
+CHECKOUT = Path(__file__).parents[1]
+# What the tools themselves keep in a checkout.
+TOOLS = {".git", ".ci", ".venv", ".hypothesis", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".import_linter_cache",
+         "__pycache__", "build", "dist"}  # fmt: skip
+_before: set[str] = set()
+
+
+def pytest_configure() -> None:
+    os.environ[SESSION] = uuid.uuid4().hex
+    _before.update(_files_of_the_checkout())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_folder_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Settings are read from, and logs and caches are written to, folders of this run."""
+    home = tmp_path_factory.mktemp("user")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("CONFIG", "STATE", "DATA", "CACHE"):
+            patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+        yield
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a process or a file of it is left."""
+    left = [f"process {each}" for each in _processes_left(seconds=15.0)]
+    left += [f"file {name}" for name in sorted(set(_files_of_the_checkout()) - _before - _tracked())]
+    if left:
+        session.config.stash[_LEFT] = left
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_LEFT, []):
+        terminalreporter.write_line(f"LEFT BEHIND by the tests: {line}", red=True)
+
+
+def _files_of_the_checkout() -> Iterator[str]:
+    for folder, folders, files in os.walk(CHECKOUT):
+        folders[:] = [name for name in folders if name not in TOOLS and not name.endswith(".egg-info")]
+        yield from (str(Path(folder, name)) for name in files)
+
+
+def _tracked() -> set[str]:
+    """Files that a person has committed meanwhile."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no checkout of it
+        return set()
+    return {str(CHECKOUT / name) for name in listed.split("\0")}
+
+
+def _processes_left(seconds: float) -> list[str]:
+    """Processes of this run which are still there after `seconds`: what was told to end may take a moment."""
+    deadline = time.monotonic() + seconds
+    while (found := _processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _processes() -> list[str]:
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid == os.getpid() or process.environ().get(SESSION) != os.environ[SESSION]:
+                continue
+            line = " ".join(process.cmdline())
+            # Python's own, for semaphores of this very process: it ends with it.
+            if process.status() != psutil.STATUS_ZOMBIE and "resource_tracker" not in line:
+                found.append(f"{process.pid}: {line}")
+        except psutil.Error:
+            continue
+    return found
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[LocalWorkspace]:
@@ -39,7 +122,9 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "SYSTEMROOT") if name in os.environ
+        name: os.environ[name]
+        for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "SYSTEMROOT", SESSION)
+        if name in os.environ
     }
     return kept | {"HOME": str(home), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}
 

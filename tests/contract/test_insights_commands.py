@@ -56,7 +56,9 @@ class Live:
         self.workspace = LocalWorkspace(folder / ".opsml")
         home = folder / "home"
         home.mkdir()
-        self.environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ} | {"HOME": str(home)}
+        self.environment = {name: os.environ[name] for name in ("PATH", "LANG", "OPSML_TEST_SESSION") if name in os.environ} | {
+            "HOME": str(home)
+        }
         model = serving_support.register_own(self.workspace, serving_support.train_folder(folder / "training"))
         serving_support.deploy(self.workspace, model, insights=True)
         self.keys = self.workspace.online_endpoints.keys("bank")
