@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain.contract import BadRequest, Schema, read_call
 from opsml_cli.domain.data import DataProfile
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
 from opsml_cli.local.tables import jsonlines
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = dict[str, object]
+_MAX_REQUEST = 32 << 20  # bytes; larger inputs are written as rows, not as one request
 _KINDS = {"csv": "csv", "tsv": "csv", "json": "json", "jsonl": "jsonl", "parquet": "parquet"}
 
 
 def read_rows(source: str | Path, format: str | None = None) -> list[Row]:  # noqa: A002 - the word of the command line
     """The rows of a CSV, JSON, JSON lines or Parquet file, or of standard input (`-`); values are plain and missing ones
-    None. JSON values stay as they are; text columns of a CSV are typed as a profile would.
+    None. A JSON file may also be one row, or a request body as endpoints take it. JSON values stay as they are; text
+    columns of a CSV are typed as a profile would.
 
     NotFoundError when the file is missing, InvalidInputError when it is empty, unsound or of another `format`."""
     if str(source) != "-":
@@ -49,12 +53,33 @@ def _rows(path: Path, name: str, kind: str | None) -> list[Row]:
     if kind is not None and expected != form.kind:
         raise InvalidInputError(f"{name} is {form.kind}, not {kind}", fix="leave the format out, or give the right one")
     if form.kind in ("json", "jsonl"):
-        rows = list(jsonlines.records(path, form, name))
+        rows = _request(path, name)
+        if rows is None:
+            rows = list(jsonlines.records(path, form, name))
         if not rows:
             raise InvalidInputError(f"{name} holds no rows")
         return rows
     profile = profile_table(path, name=name)
     return to_rows(read_typed(path, profile, name=name)[0])
+
+
+def _request(path: Path, name: str) -> list[Row] | None:
+    """The rows of a file that is one JSON object: a request body in any of an endpoint's dialects, or one row. None for
+    any other file."""
+    with path.open("rb") as file:
+        content = file.read(_MAX_REQUEST + 1)
+    if len(content) > _MAX_REQUEST or not content.lstrip().startswith(b"{"):
+        return None
+    try:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict) or not body.keys() & {"input_data", "Inputs", "data"}:
+        return [body] if isinstance(body, dict) and not any(isinstance(value, dict | list) for value in body.values()) else None
+    try:
+        return read_call(body, Schema(())).rows
+    except BadRequest as error:
+        raise InvalidInputError(f"{name}: {error.message}", cause=error.expected and f"expected {error.expected}") from error
 
 
 def sample_rows(location: Path, profile: DataProfile, rows: int, seed: int = 0, name: str | None = None) -> list[Row]:
