@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jobs_live import ending_jobs, register, spec, wait
+from jobs_live import ending_jobs, register, spec, until, wait
 
 from opsml_cli.domain.endpoint import ScoreRequest
 from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError, UsageError
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.model import Model, RegisterModel
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.local import processes
+from opsml_cli.local.job_process import lock_path
 from opsml_cli.local.workspace import LocalWorkspace
 
 LOADER = """
@@ -57,6 +59,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace
     with ending_jobs(workspace.root):
         done = wait(workspace, workspace.jobs.begin_automl(spec(register(workspace, folder))).name)
         assert done.status is JobState.COMPLETED, done.error
+        # Copies are made of it: its process must have closed the database.
+        until(lambda: not processes.held(lock_path(workspace.layout, done.name)), "the end of its process")
         yield workspace
         workspace.store.close()
 
