@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.clock import Clock, SystemClock
-from opsml_cli.domain.errors import NotFoundError, WorkFailedError
-from opsml_cli.domain.job import Job, JobKind, JobState, Trial
+from opsml_cli.domain.errors import NotFoundError
+from opsml_cli.domain.job import Job, JobKind, Trial
 from opsml_cli.domain.workspace import Workspace
-from opsml_cli.services.train import failure_of
+from opsml_cli.services import pipeline, train
 
 if TYPE_CHECKING:
     from opsml_cli.domain.pipeline import PipelineRun
@@ -74,16 +74,9 @@ def _changes(workspace: Workspace, name: str, clock: Clock) -> Iterator[Watched 
         if value.status.finished:
             break
         clock.sleep(_POLL_SECONDS)
-    failure = failure_of(value) if isinstance(value, Job) else _run_failure(value)
+    failure = train.failure_of(value) if isinstance(value, Job) else pipeline.failure_of(value)
     if failure is not None:
         raise failure
-
-
-def _run_failure(run: PipelineRun) -> WorkFailedError | None:
-    if run.status is JobState.COMPLETED:
-        return None
-    reason = f": {run.error}" if run.error else ""
-    return WorkFailedError(f"run {run.run} is {run.status}{reason}", fix=f"opsml jobs logs {run.run}")
 
 
 def log_lines(workspace: Workspace, name: str, *, tail: int | None = None) -> list[JobLogLine]:
