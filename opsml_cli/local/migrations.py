@@ -50,4 +50,39 @@ def _first(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first,)
+def _second(connection: sqlite3.Connection) -> None:
+    # What Azure's clients keep in a workspace besides data, jobs, models and endpoints.
+    for statement in (
+        # Objects of the datastores: what a path of a container holds. `content` is the hash of a blob.
+        """CREATE TABLE objects(
+             container TEXT NOT NULL, path TEXT NOT NULL, content TEXT NOT NULL, size INTEGER NOT NULL,
+             created_at TEXT NOT NULL, modified_at TEXT NOT NULL, document TEXT NOT NULL,
+             PRIMARY KEY(container, path)) WITHOUT ROWID""",
+        # Versioned assets whose content is a document: codes, environments, components.
+        """CREATE TABLE assets(
+             kind TEXT NOT NULL, name_key TEXT NOT NULL, version TEXT NOT NULL, sequence INTEGER NOT NULL,
+             created_at TEXT NOT NULL, modified_at TEXT NOT NULL, document TEXT NOT NULL,
+             PRIMARY KEY(kind, name_key, version)) WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX asset_sequence ON assets(kind, name_key, sequence)",
+        "CREATE TABLE computes(name_key TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE schedules(
+             name_key TEXT PRIMARY KEY, enabled INTEGER NOT NULL, next_at TEXT, created_at TEXT NOT NULL,
+             document TEXT NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE alerts(
+             endpoint_key TEXT NOT NULL REFERENCES endpoints(name_key) ON DELETE CASCADE, name_key TEXT NOT NULL,
+             created_at TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY(endpoint_key, name_key)) WITHOUT ROWID""",
+        "CREATE TABLE principals(id TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        # What a client polls until the work behind it is done.
+        """CREATE TABLE operations(
+             id TEXT PRIMARY KEY, watch TEXT NOT NULL, subject TEXT NOT NULL, sequence INTEGER NOT NULL,
+             created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID""",
+        "CREATE INDEX operations_subject ON operations(watch, subject, sequence)",
+        # What a client said of a record and the record itself has no place for, such as a job's properties.
+        """CREATE TABLE annotations(
+             kind TEXT NOT NULL, name_key TEXT NOT NULL, version TEXT NOT NULL, document TEXT NOT NULL,
+             PRIMARY KEY(kind, name_key, version)) WITHOUT ROWID""",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _second)
