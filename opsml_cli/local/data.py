@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsml_cli.content.folders import hash_folder, hash_parts
 from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local import clock, data_records
-from opsml_cli.local.artifacts import Blobs, Received, hash_folder, hash_parts
+from opsml_cli.local.artifacts import Blobs, Received
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from opsml_cli.domain.endpoint import Row
     from opsml_cli.domain.progress import Progress
-    from opsml_cli.local.tables.sources import Source
+    from opsml_cli.tables.sources import Source
 
 _TABLE = "MLTable"
 
@@ -42,7 +43,7 @@ class LocalData:
     def register(self, spec: RegisterData, progress: Progress) -> Registered:
         """As the port says. Registering the content of the latest version again with another description, tags or target
         column sets these on that version; it is `unchanged` all the same. `dry_run` reads and checks everything."""
-        from opsml_cli.local.tables.sources import parse_source
+        from opsml_cli.tables.sources import parse_source
 
         names.asset_name(spec.name, "data name")
         if spec.version is not None:
@@ -112,7 +113,7 @@ class LocalData:
 
     def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
         """As the port says, in the table's order; all rows when there are no more."""
-        from opsml_cli.local.tables import sample_rows
+        from opsml_cli.tables import sample_rows
 
         if rows < 1:
             raise UsageError(f"a sample of {rows} rows is none", cause="expected at least 1")
@@ -123,7 +124,7 @@ class LocalData:
 
     def frame(self, ref: AssetRef, *, columns: Sequence[str] | None = None, max_rows: int | None = None) -> pd.DataFrame:
         """The asset's table as a frame; see `tables.read_frame`."""
-        from opsml_cli.local.tables import read_frame
+        from opsml_cli.tables import read_frame
 
         asset = self._table(ref)
         path = self._blobs.path(asset.sha256)
@@ -149,7 +150,7 @@ class LocalData:
     @contextmanager
     def _received(self, source: Source, dry_run: bool, progress: Progress) -> Iterator[Received]:
         """The content, whole: copied into the workspace, or for a dry run as it is where that is possible."""
-        from opsml_cli.local.tables.sources import chunks
+        from opsml_cli.tables.sources import chunks
 
         if dry_run and source.path is not None:
             progress.phase(f"Reading {source.shown}")
@@ -185,7 +186,7 @@ class LocalData:
     def _profiled(
         received: Received, kind: DataType, spec: RegisterData, source: Source, progress: Progress
     ) -> DataProfile | None:
-        from opsml_cli.local.tables import profile_table
+        from opsml_cli.tables import profile_table
 
         if kind is DataType.URI_FOLDER:
             return None
@@ -194,7 +195,7 @@ class LocalData:
 
     @staticmethod
     def _with_target(path: Path, profile: DataProfile, target: str, shown: str) -> DataProfile:
-        from opsml_cli.local.tables.profile import target_of
+        from opsml_cli.tables.profile import target_of
 
         return replace(profile, target=target_of(path, profile, target, shown))
 

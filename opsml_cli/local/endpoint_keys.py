@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from opsml_cli.content.files import write_atomic
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import EndpointKeys
 from opsml_cli.domain.errors import NotFoundError
-from opsml_cli.local.files import write_atomic
 from opsml_cli.local.layout import Layout
 
 

@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsml_cli.content import files
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, ContractError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, BestTrial, Job, JobKind, JobState, Trial
-from opsml_cli.local import files, job_process
+from opsml_cli.local import job_process
 from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import Record

@@ -60,7 +60,7 @@ def _shown(model: Model) -> str:
 
 
 def _rows(data: LocalData, source: TableSource) -> tuple[pd.DataFrame, DataAsset]:
-    from opsml_cli.local.tables import read_frame
+    from opsml_cli.tables import read_frame
 
     if source.asset is not None:
         asset = data.get(source.asset)

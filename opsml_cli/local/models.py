@@ -13,16 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.content import files, model_folder
+from opsml_cli.content.model_folder import FolderHash
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
 from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.model import Model, ModelColumn, RegisteredModel, RegisterModel, Signature
 from opsml_cli.domain.names import AssetRef
-from opsml_cli.local import files, model_folder
+from opsml_cli.local import leftovers
 from opsml_cli.local.clock import now
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.model_folder import FolderHash
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class LocalModels:
         """A durable copy of `source` beside the versions of `name`; removed at the end unless `adopt` took it."""
         parent = self._layout.model(name, "1").parent
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.sweep(parent)
+        leftovers.sweep(parent)
         temporary = files.temporary_name(parent)
         temporary.mkdir(mode=0o700)
         try:

@@ -179,7 +179,7 @@ class _Run:
 
     def _complete(self, spec: AutoMLSpec, outcome: AutoMLOutcome) -> None:
         """Register the model and end the job: one transaction, so that neither is seen without the other."""
-        from opsml_cli.local import files
+        from opsml_cli.content import files
 
         self.phase("registering the model")
         files.sync_tree(self._folder / "outputs")

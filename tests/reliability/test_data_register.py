@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from opsml_cli.content.files import TEMPORARY
 from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
-from opsml_cli.local.files import TEMPORARY
 from opsml_cli.local.workspace import LocalWorkspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from pipeline_support import SMALL, cleaned, ended, until, written
 
+from opsml_cli.content.files import TEMPORARY
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.pipeline import PublishPipeline, TriggerPipeline
-from opsml_cli.local.files import TEMPORARY
 from opsml_cli.local.processes import pid_alive
 from opsml_cli.local.service.process import LocalService
 from opsml_cli.local.workspace import LocalWorkspace

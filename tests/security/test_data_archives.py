@@ -17,8 +17,8 @@ import pytest
 from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
 from opsml_cli.domain.progress import Silent
-from opsml_cli.local.tables import content, parquet, profile_table
 from opsml_cli.local.workspace import LocalWorkspace
+from opsml_cli.tables import content, parquet, profile_table
 
 
 def register(workspace: LocalWorkspace, path: Path) -> None:

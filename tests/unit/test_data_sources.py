@@ -13,8 +13,8 @@ import pytest
 from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, OpsmlError, QuotaError, UsageError
 from opsml_cli.domain.progress import Silent
-from opsml_cli.local.tables.sources import FetchLimits, chunks, parse_source
 from opsml_cli.local.workspace import LocalWorkspace
+from opsml_cli.tables.sources import FetchLimits, chunks, parse_source
 
 TABLE = b"a,b\n1,x\n2,y\n"
 

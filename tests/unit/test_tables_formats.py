@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables import detect, profile_table, read_frame, read_rows
-from opsml_cli.local.tables.convert import MISSING
+from opsml_cli.tables import detect, profile_table, read_frame, read_rows
+from opsml_cli.tables.convert import MISSING
 
 TABLE = "name,city,n\nJürgen,Köln,1\nZoë,Málaga,2\n"
 

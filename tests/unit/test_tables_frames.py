@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
-from opsml_cli.local.tables import profile_table, read_frame, read_rows
-from opsml_cli.local.tables.sampling import sampled
+from opsml_cli.tables import profile_table, read_frame, read_rows
+from opsml_cli.tables.sampling import sampled
 
 TABLE = """id,zip,score,count,flag,gap,day,word
 1,00501,1.5,3,true,true,2026-01-02,a

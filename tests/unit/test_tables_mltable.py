@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables import profile_table, read_frame, read_rows
+from opsml_cli.tables import profile_table, read_frame, read_rows
 
 
 def described(folder: Path, text: str) -> Path:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from opsml_cli.domain.data import ColumnProfile, ColumnType
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
-from opsml_cli.local.tables import profile_table
-from opsml_cli.local.tables.column import ColumnAccumulator
-from opsml_cli.local.tables.sketch import DistinctSketch, mixed
+from opsml_cli.tables import profile_table
+from opsml_cli.tables.column import ColumnAccumulator
+from opsml_cli.tables.sketch import DistinctSketch, mixed
 
 BANK = Path(__file__).parents[2] / "../shared/data/bank-marketing/bankmarketing_train.csv"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables.rows import read_rows
+from opsml_cli.tables.rows import read_rows
 
 ROWS = [{"age": 30, "job": "admin."}, {"age": None, "job": "services"}]
 

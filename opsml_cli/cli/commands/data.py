@@ -100,7 +100,7 @@ def profile(
         except NotFoundError:
             if not Path(data).exists():
                 raise
-    from opsml_cli.local.tables import profile_table
+    from opsml_cli.tables import profile_table
 
     return profile_table(Path(data), target_column=target_column, name=data, progress=session.progress)
 

@@ -11,7 +11,7 @@ import typer
 
 from opsml_cli.cli import options
 from opsml_cli.cli.session import Session
-from opsml_cli.local.files import write_atomic
+from opsml_cli.content.files import write_atomic
 from opsml_cli.settings import PROJECT_FILE
 
 

@@ -53,7 +53,7 @@ def score(
     if sample is not None:
         rows = scoring.sample(session.workspace, target, sample)
     else:
-        from opsml_cli.local.tables import read_rows
+        from opsml_cli.tables import read_rows
 
         rows = read_rows(str(source))
     result = scoring.score(session.workspace, target, rows, proba=proba)

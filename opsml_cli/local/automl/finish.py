@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.content import files
 from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail, JobState, Task, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local import files
 from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, model_folder, threshold, trials
 from opsml_cli.local.automl.model_folder import Part
 from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.content import files
 from opsml_cli.domain.job import Task
-from opsml_cli.local import files
+from opsml_cli.local import leftovers
 from opsml_cli.local.automl import boosting, metrics, scoring
 from opsml_cli.local.automl.model_folder import Part
 from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, Candidate
@@ -110,7 +111,7 @@ def keep(folder: Path, result: Result, fingerprint: str) -> None:
 
 def recover(folder: Path, fingerprint: str) -> list[Result]:
     """The trials that an earlier process finished on the same data and spec, in order."""
-    files.sweep(folder)
+    leftovers.sweep(folder)
     found = []
     for place in sorted(folder.iterdir(), key=lambda path: (len(path.name), path.name)) if folder.is_dir() else []:
         result = _read(place, fingerprint)

@@ -20,7 +20,7 @@ from opsml_cli.domain.pipeline import (
     Step,
     TriggerPipeline,
 )
-from opsml_cli.local import files
+from opsml_cli.local import leftovers
 from opsml_cli.local.clock import now
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines import records
@@ -80,7 +80,7 @@ class LocalPipelines:
         self._check_assets(definition)
         taken = snapshot.take(None if spec.dry_run else self._layout, definition, base, folder)
         if not spec.dry_run:
-            files.sweep(self._layout.blobs)
+            leftovers.sweep(self._layout.blobs)
         if spec.dry_run:
             with self._store.read() as connection:
                 version, unchanged = self._version_for(connection, spec, taken)

@@ -16,9 +16,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
+from opsml_cli.content import files
 from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.domain.job import JobState
-from opsml_cli.local import files, job_process, job_records
+from opsml_cli.local import job_process, job_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.definition import Output, PipelineDefinition, StepDefinition

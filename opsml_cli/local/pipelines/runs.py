@@ -13,7 +13,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, NotFoundError
 from opsml_cli.domain.job import Job, JobKind, JobState
 from opsml_cli.domain.pipeline import PipelineRun, Step
-from opsml_cli.local import files, job_process, job_records, processes
+from opsml_cli.local import job_process, job_records, leftovers, processes
 from opsml_cli.local.clock import now, seconds_between
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
@@ -117,7 +117,7 @@ class Runs:
             if step.process is not None:
                 processes.end_group(step.process.pid, step.process.started, force=True)
             folder = self._layout.step(name, step.name)
-            files.sweep(folder)
+            leftovers.sweep(folder)
             for leftover in ("code", "inputs"):
                 shutil.rmtree(folder / leftover, ignore_errors=True)
         for child in self._jobs.list(parent=name):

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from opsml_cli.content import files
 from opsml_cli.documents import parse_document, read_document
 from opsml_cli.domain.errors import InvalidInputError, QuotaError
-from opsml_cli.local import files
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines.definition import PipelineDefinition
 from opsml_cli.local.pipelines.ignore_file import IgnoreRules

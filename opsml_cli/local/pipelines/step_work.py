@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsml_cli.content import files
 from opsml_cli.domain.errors import OpsmlError, WorkFailedError
 from opsml_cli.domain.job import AutoMLSpec, Job, JobState, TableSource
 from opsml_cli.domain.names import parse_ref
-from opsml_cli.local import files, processes
+from opsml_cli.local import leftovers, processes
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import ProcessMark
 from opsml_cli.local.pipelines import records
@@ -199,7 +200,7 @@ class StepWork:
         for leftover in (code, self._folder / "inputs"):
             shutil.rmtree(leftover, ignore_errors=True)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.sweep(self._folder)
+        leftovers.sweep(self._folder)
         code.mkdir(mode=0o700)
         if work.code is not None:
             restore(self._workspace.layout, self._snapshot.trees[work.code.key], code)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from opsml_cli.local import files
+from opsml_cli.content import files
 from opsml_cli.local.layout import Layout
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from opsml_cli.domain.errors import BusyError, OpsmlError
-from opsml_cli.local import files, processes
+from opsml_cli.local import leftovers, processes
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.client import ServiceClient
 from opsml_cli.local.service.place import Address, ServicePlace
@@ -39,7 +39,7 @@ class LocalService:
             return found, False
         self._layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._layout.service.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.sweep(self._layout.service)
+        leftovers.sweep(self._layout.service)
         self.place.make_token()
         pid = processes.spawn_detached(MODULE, [str(self._layout.root)], output=self.place.log, folder=self._layout.service)
         deadline = time.monotonic() + _READY_SECONDS

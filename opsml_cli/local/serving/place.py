@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from opsml_cli.local.files import temporary_name
+from opsml_cli.content.files import temporary_name
 
 T = TypeVar("T")
 

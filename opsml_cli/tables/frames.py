@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.domain.data import ColumnType, DataProfile
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables.convert import converted, kind_of, plain
-from opsml_cli.local.tables.delimited import NotUtf8Error
-from opsml_cli.local.tables.profile import profile_table
-from opsml_cli.local.tables.sampling import sampled
-from opsml_cli.local.tables.table import Table, open_table
+from opsml_cli.tables.convert import converted, kind_of, plain
+from opsml_cli.tables.delimited import NotUtf8Error
+from opsml_cli.tables.profile import profile_table
+from opsml_cli.tables.sampling import sampled
+from opsml_cli.tables.table import Table, open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def as_kind(array: pa.Array, kind: ColumnType, column: str, name: str) -> pa.Arr
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from opsml_cli.local.tables.column import as_text
+    from opsml_cli.tables.column import as_text
 
     wanted = arrow_type(kind)
     if array.null_count == len(array):

@@ -93,26 +93,6 @@ def new_folder(final: Path) -> Iterator[Path]:
     sync_folder(final.parent)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left in `folder`."""
-    from opsml_cli.local.processes import pid_alive
-
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        if not entry.name.startswith(TEMPORARY):
-            continue
-        owner = entry.name.removeprefix(TEMPORARY).partition("-")[0]
-        if owner.isdigit() and pid_alive(int(owner)):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            Path(entry.path).unlink(missing_ok=True)
-
-
 def inside(folder: Path, candidate: Path) -> bool:
     """Whether `candidate`, with links resolved, lies in `folder`."""
     return candidate.resolve().is_relative_to(folder.resolve())

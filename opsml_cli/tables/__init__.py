@@ -4,9 +4,9 @@ Everything here streams: memory is bounded by one block of rows, whatever the fi
 neither pandas nor pyarrow; using it does.
 """
 
-from opsml_cli.local.tables.formats import TableFormat, detect
-from opsml_cli.local.tables.frames import read_frame
-from opsml_cli.local.tables.profile import profile_table
-from opsml_cli.local.tables.rows import read_rows, sample_rows
+from opsml_cli.tables.formats import TableFormat, detect
+from opsml_cli.tables.frames import read_frame
+from opsml_cli.tables.profile import profile_table
+from opsml_cli.tables.rows import read_rows, sample_rows
 
 __all__ = ["TableFormat", "detect", "profile_table", "read_frame", "read_rows", "sample_rows"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.data import DataProfile
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
-from opsml_cli.local.tables import delimited, jsonlines, parquet
-from opsml_cli.local.tables.formats import TableFormat, detect
+from opsml_cli.tables import delimited, jsonlines, parquet
+from opsml_cli.tables.formats import TableFormat, detect
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +84,7 @@ def open_table(location: Path, profile: DataProfile | None = None, name: str | N
     if not location.exists():
         raise NotFoundError(f"no file {shown}", fix="check the path")
     if location.is_dir():
-        from opsml_cli.local.tables.mltable import read_mltable
+        from opsml_cli.tables.mltable import read_mltable
 
         return read_mltable(location, shown)
     if profile is not None and profile.format != "mltable":

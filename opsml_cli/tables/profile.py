@@ -7,10 +7,10 @@ from pathlib import Path
 from opsml_cli.domain.data import ColumnProfile, ColumnType, DataProfile, TargetProfile
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.progress import Progress, Silent
-from opsml_cli.local.tables.column import EXACT_VALUES, EXACT_VALUES_OF_TABLE, ColumnAccumulator, most_frequent
-from opsml_cli.local.tables.delimited import NotUtf8Error
-from opsml_cli.local.tables.formats import GUESSED
-from opsml_cli.local.tables.table import Table, open_table
+from opsml_cli.tables.column import EXACT_VALUES, EXACT_VALUES_OF_TABLE, ColumnAccumulator, most_frequent
+from opsml_cli.tables.delimited import NotUtf8Error
+from opsml_cli.tables.formats import GUESSED
+from opsml_cli.tables.table import Table, open_table
 
 MAX_CLASSES = 100  # a target of more distinct values is listed by its most frequent ones
 _FEW = 20  # whole numbers of at most so many distinct values are classes

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables.content import compression_of, open_content
+from opsml_cli.tables.content import compression_of, open_content
 
 HEAD_BYTES = 256 << 10
 DELIMITERS = (",", ";", "\t", "|")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables.convert import kind_of, plain
-from opsml_cli.local.tables.delimited import check_names
-from opsml_cli.local.tables.formats import PARQUET_MAGIC
+from opsml_cli.tables.convert import kind_of, plain
+from opsml_cli.tables.delimited import check_names
+from opsml_cli.tables.formats import PARQUET_MAGIC
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.contract import BadRequest, Schema, read_call
 from opsml_cli.domain.data import DataProfile
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
-from opsml_cli.local.tables import jsonlines
-from opsml_cli.local.tables.formats import detect
-from opsml_cli.local.tables.frames import read_typed
-from opsml_cli.local.tables.profile import profile_table
+from opsml_cli.tables import jsonlines
+from opsml_cli.tables.formats import detect
+from opsml_cli.tables.frames import read_typed
+from opsml_cli.tables.profile import profile_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

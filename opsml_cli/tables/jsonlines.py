@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.tables.content import open_content
-from opsml_cli.local.tables.formats import TableFormat
+from opsml_cli.tables.content import open_content
+from opsml_cli.tables.formats import TableFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa

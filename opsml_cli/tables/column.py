@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.data import ColumnProfile, ColumnType, ValueCount
-from opsml_cli.local.tables.convert import TRIED, converted, kind_of, plain
-from opsml_cli.local.tables.sketch import DistinctSketch, mixed
+from opsml_cli.tables.convert import TRIED, converted, kind_of, plain
+from opsml_cli.tables.sketch import DistinctSketch, mixed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opsml_cli.content.files import inside
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
 from opsml_cli.domain.fields import FieldError, Fields
-from opsml_cli.local.files import inside
-from opsml_cli.local.tables.formats import TableFormat, detect
-from opsml_cli.local.tables.table import Part, Table, table_of
+from opsml_cli.tables.formats import TableFormat, detect
+from opsml_cli.tables.table import Part, Table, table_of
 
 FILE = "MLTable"
 _READERS = {"read_delimited": "csv", "read_parquet": "parquet", "read_json_lines": "jsonl"}

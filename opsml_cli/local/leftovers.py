@@ -1,0 +1,28 @@
+"""What killed processes leave behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from opsml_cli.content.files import TEMPORARY
+from opsml_cli.local.processes import pid_alive
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left in `folder`."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if not entry.name.startswith(TEMPORARY):
+            continue
+        owner = entry.name.removeprefix(TEMPORARY).partition("-")[0]
+        if owner.isdigit() and pid_alive(int(owner)):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
