@@ -1,6 +1,6 @@
-"""What a client said of a record and the record itself has no place for, such as the properties of a job.
+"""What a client said of a record, and the record itself has no place for: rows of `annotations`, one JSON document each.
 
-One JSON document a record, in the table `annotations`. Every function works inside a transaction that its caller opened."""
+Every function works inside a transaction that its caller opened, so that a record and what was said of it appear together."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 from opsml_cli.domain import names
 
 
-def load(connection: sqlite3.Connection, kind: str, name: str, version: str = "") -> dict[str, Any]:
-    """The record's document; empty when nobody said anything. `version` is empty for kinds without versions."""
+def find(connection: sqlite3.Connection, kind: str, name: str, version: str = "") -> dict[str, Any] | None:
+    """The document of a record (`kind`: data, model, job …), or None."""
     row = connection.execute(
-        "SELECT document FROM annotations WHERE kind=? AND name_key=? AND version=?",
-        (kind, names.key(name), names.key(version)),
+        "SELECT document FROM annotations WHERE kind=? AND name_key=? AND version=?", (kind, names.key(name), names.key(version))
     ).fetchone()
-    return {} if row is None else dict(json.loads(row["document"]))
+    return None if row is None else json.loads(row["document"])
 
 
-def load_all(connection: sqlite3.Connection, kind: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Every document of a kind, by name and version as `names.key` has them."""
-    rows = connection.execute("SELECT name_key, version, document FROM annotations WHERE kind=?", (kind,))
-    return {(row["name_key"], row["version"]): dict(json.loads(row["document"])) for row in rows}
+def of_kind(connection: sqlite3.Connection, kind: str, name: str | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+    """Every document of `kind` (of `name` alone, when given) by its (name, version) without case."""
+    where, values = ("AND name_key=?", (names.key(name),)) if name is not None else ("", ())
+    rows = connection.execute(f"SELECT * FROM annotations WHERE kind=? {where}", (kind, *values))
+    return {(row["name_key"], row["version"]): json.loads(row["document"]) for row in rows}
 
 
 def save(connection: sqlite3.Connection, kind: str, name: str, document: Mapping[str, Any], version: str = "") -> None:
-    """Replace the record's document."""
+    """Write the whole document, in place of an earlier one."""
     connection.execute(
-        "INSERT OR REPLACE INTO annotations(kind, name_key, version, document) VALUES(?,?,?,?)",
-        (kind, names.key(name), names.key(version), json.dumps(document)),
+        "INSERT OR REPLACE INTO annotations(kind, name_key, version, document) VALUES(?, ?, ?, ?)",
+        (kind, names.key(name), names.key(version), json.dumps(document, ensure_ascii=False, separators=(",", ":"))),
     )
 
 
-def delete(connection: sqlite3.Connection, kind: str, name: str, version: str = "") -> None:
+def remove(connection: sqlite3.Connection, kind: str, name: str, version: str = "") -> None:
     connection.execute(
         "DELETE FROM annotations WHERE kind=? AND name_key=? AND version=?", (kind, names.key(name), names.key(version))
     )
