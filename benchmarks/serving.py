@@ -25,7 +25,7 @@ LIMIT_MS = 2.0
 _CONSTANT = """
 import socket, sys
 import uvicorn
-from opsml_cli.local.guard import Guard, loopback_names
+from opsml_cli.guard import Guard, loopback_names
 from opsml_cli.local.serving.protocol import BoundedProtocol
 BODY = b'["no"]'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"6")]

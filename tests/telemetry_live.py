@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from opsml_cli.domain.contract import Column, Schema
-from opsml_cli.local.guard import Guard, loopback_names
+from opsml_cli.guard import Guard, loopback_names
 from opsml_cli.local.serving.app import Live, RequestSink, Routing, ScoringApp
 
 PRIMARY = "canary-primary-key-0123456789"

@@ -34,8 +34,8 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
-    from opsml_cli.local.endpoint_client import EndpointClient
     from opsml_cli.local.models import LocalModels
+    from opsml_cli.scoring_client import ScoringClient
 
 MAX_INSTANCES = 16
 
@@ -286,7 +286,7 @@ class LocalEndpoints:
             return client.swagger()
 
     def serve_swagger_ui(self, name: str, port: int, ready: Callable[[str], None]) -> None:
-        from opsml_cli.local.swagger_ui import Target, serve
+        from opsml_cli.swagger_ui import Target, serve
 
         def address() -> str:
             record = self._record(name)
@@ -296,11 +296,12 @@ class LocalEndpoints:
         record = self._record(name)
         serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
 
-    def _client(self, record: EndpointRecord) -> EndpointClient:
-        from opsml_cli.local.endpoint_client import EndpointClient
+    def _client(self, record: EndpointRecord) -> ScoringClient:
+        from opsml_cli.scoring_client import Address, ScoringClient
 
         self._require_running(record)
-        return EndpointClient(record.name, self._url(record, "/score") or "", self.keys(record.name).primary)
+        uri, key = self._url(record, "/score") or "", self.keys(record.name).primary
+        return ScoringClient(Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}"))
 
     def _require_running(self, record: EndpointRecord) -> None:
         if record.port is None or not self._servers.running(record):

@@ -14,11 +14,11 @@ from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.endpoint import OnlineEndpoint
 from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.domain.insights import DeploymentStats, Latency, LogLine, LogQuery, RequestStats
+from opsml_cli.domain.line_filter import LineFilter
 from opsml_cli.domain.names import key
 from opsml_cli.local import log_stream, telemetry_reader
 from opsml_cli.local.clock import stamp
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.line_filter import LineFilter
 
 if TYPE_CHECKING:
     from opsml_cli.local.endpoints import LocalEndpoints

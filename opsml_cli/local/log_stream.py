@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,9 +17,10 @@ from typing import BinaryIO
 
 from opsml_cli.domain.clock import Clock
 from opsml_cli.domain.insights import LogLine, LogQuery
+from opsml_cli.domain.line_filter import LineFilter
+from opsml_cli.domain.log_text import level_named, level_of, split_time
 from opsml_cli.local import telemetry_reader
 from opsml_cli.local.clock import stamp
-from opsml_cli.local.line_filter import LineFilter
 
 REQUEST_FOLDER = "telemetry"
 SERVER_FOLDER = "logs"
@@ -30,9 +30,6 @@ _POLL = 0.2
 # Requests reach their file a quarter second late: following holds lines back this long to put them in order.
 _SETTLE = 0.7
 _TAIL_WINDOWS = (60.0, 900.0, 4 * 3600.0, 86400.0)
-_OWN_STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)\]?\s*", re.ASCII)
-_ERROR = re.compile(r"\b(?:CRITICAL|FATAL|ERROR)\b|^Traceback |^\w+(?:\.\w+)*(?:Error|Exception)\b", re.ASCII)
-_WARNING = re.compile(r"\bWARN(?:ING)?\b|^\S+:\d+: \w*Warning:", re.ASCII)
 
 Timed = tuple[float, LogLine]
 
@@ -203,7 +200,7 @@ class _Decoder:
             moment = datetime.fromisoformat(values["timestamp"]).timestamp()
             line = LogLine(
                 _stamp(moment),
-                _level(values.get("level")),
+                level_named(values.get("level")),
                 str(values.get("kind") or "container"),
                 values.get("deployment") or None,
                 str(values["message"]),
@@ -213,17 +210,9 @@ class _Decoder:
         return moment, line
 
     def _plain(self, text: str, arrived: float | None) -> Timed:
-        moment = self._last if arrived is None else arrived
-        own = _OWN_STAMP.match(text)
-        if own is not None:
-            try:
-                parsed = datetime.fromisoformat(own[1].replace(",", "."))
-                moment = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-                text = text[own.end() :]
-            except ValueError:
-                pass
-        level = "error" if _ERROR.search(text[:500]) else "warning" if _WARNING.search(text[:500]) else "info"
-        return moment, LogLine(_stamp(moment), level, "container", None, text)
+        own, text = split_time(text)
+        moment = own if own is not None else self._last if arrived is None else arrived
+        return moment, LogLine(_stamp(moment), level_of(text), "container", None, text)
 
 
 class _Follower:
@@ -284,13 +273,6 @@ class _Follower:
             return True
         mine = os.fstat(file.fileno())
         return (status.st_ino, status.st_dev) != (mine.st_ino, mine.st_dev)
-
-
-def _level(value: object) -> str:
-    text = str(value or "info").lower()
-    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(
-        text, text if text in ("debug", "info", "warning", "error") else "info"
-    )
 
 
 def _stamp(moment: float) -> str:

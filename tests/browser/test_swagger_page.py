@@ -16,8 +16,8 @@ import httpx
 import pytest
 from telemetry_live import PRIMARY, scoring_server, serving
 
-from opsml_cli.local.guard import Guard, loopback_names
-from opsml_cli.local.swagger_ui import Page, Target
+from opsml_cli.guard import Guard, loopback_names
+from opsml_cli.swagger_ui import Page, Target
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

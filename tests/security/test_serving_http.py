@@ -18,8 +18,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from telemetry_live import PRIMARY, SECONDARY, Elders, serving
 
-from opsml_cli.local import guard
-from opsml_cli.local.guard import Guard, loopback_names, same_secret
+from opsml_cli import guard
+from opsml_cli.guard import Guard, loopback_names, same_secret
 from opsml_cli.local.serving.app import Limits, Live, Routing, ScoringApp
 from opsml_cli.local.serving.protocol import BoundedProtocol
 

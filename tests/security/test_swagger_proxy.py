@@ -13,8 +13,8 @@ import pytest
 from telemetry_live import PRIMARY, SECONDARY, scoring_server, serving
 
 from opsml_cli.domain.errors import ConflictError
-from opsml_cli.local.guard import Guard, loopback_names
-from opsml_cli.local.swagger_ui import LARGEST_REQUEST, Page, Target, serve, through_proxy
+from opsml_cli.guard import Guard, loopback_names
+from opsml_cli.swagger_ui import LARGEST_REQUEST, Page, Target, serve, through_proxy
 
 ROW = {"age": 56, "job": "housemaid", "rate": 4.857}
 

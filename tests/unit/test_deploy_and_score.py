@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import EndpointKeys, ScoreResult
 from opsml_cli.domain.errors import ContractError, InvalidInputError, NotFoundError, UsageError
-from opsml_cli.local.endpoint_client import batches, read_results
 from opsml_cli.local.endpoint_records import EndpointRecord
 from opsml_cli.local.serving.journal import Journal
+from opsml_cli.scoring_client import batches, read_results
 from opsml_cli.services.deploy import endpoint_name
 from opsml_cli.services.endpoints import parse_traffic, shown
 from opsml_cli.services.score import write

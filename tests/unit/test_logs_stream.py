@@ -16,8 +16,8 @@ import pytest
 from opsml_cli.domain.clock import SystemClock
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.insights import LogLine, LogQuery
+from opsml_cli.domain.line_filter import LineFilter
 from opsml_cli.local import log_stream
-from opsml_cli.local.line_filter import LineFilter
 from opsml_cli.local.serving.journal import Journal
 from opsml_cli.local.telemetry import Recorder
 

@@ -27,7 +27,7 @@ from opsml_cli.domain.errors import (
     UsageError,
 )
 from opsml_cli.domain.pipeline import PipelineRun
-from opsml_cli.local.guard import ASGIApp, Receive, Scope, Send, bearer, same_secret
+from opsml_cli.guard import ASGIApp, Receive, Scope, Send, bearer, same_secret
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.requests import read_trigger
 from opsml_cli.local.workspace import LocalWorkspace

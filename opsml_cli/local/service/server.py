@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from opsml_cli.guard import Guard, loopback_names
 from opsml_cli.local import processes
-from opsml_cli.local.guard import Guard, loopback_names
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.place import Address, ServicePlace
 

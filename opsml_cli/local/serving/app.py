@@ -17,7 +17,7 @@ import orjson
 
 from opsml_cli.domain import names, openapi
 from opsml_cli.domain.contract import BadRequest, read_call
-from opsml_cli.local.guard import Receive, Scope, Send, bearer, same_secret
+from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
 from opsml_cli.local.serving import metrics
 from opsml_cli.local.serving.scorers import Scorer
 

@@ -191,7 +191,7 @@ def _serve(
 def _server(app: Any, port: int) -> Server:
     import uvicorn
 
-    from opsml_cli.local.guard import Guard, loopback_names
+    from opsml_cli.guard import Guard, loopback_names
     from opsml_cli.local.serving.protocol import BoundedProtocol
 
     config = uvicorn.Config(

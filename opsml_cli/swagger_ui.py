@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import ConflictError, OpsmlError
-from opsml_cli.local.guard import Guard, Receive, Scope, Send, loopback_names, same_secret
+from opsml_cli.guard import Guard, Receive, Scope, Send, loopback_names, same_secret
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 LARGEST_REQUEST = 16 * 2**20  # bytes
@@ -102,12 +104,15 @@ _PAGE = """<!doctype html>
 @dataclass(frozen=True, slots=True)
 class Target:
     """The endpoint behind the page. All three are asked anew for each request, so that a restart or a rotated key is
-    followed; each may raise OpsmlError. `address` is scheme, host and port; `document` the live OpenAPI document."""
+    followed; each may raise OpsmlError. `address` is what stands before `/score`; `document` the live OpenAPI document.
+    `trust` is for an https address (None: the machine's own roots); `unreachable` the command to run when nobody listens."""
 
     name: str
     address: Callable[[], str]
     key: Callable[[], str]
     document: Callable[[], Mapping[str, object]]
+    trust: ssl.SSLContext | None = None
+    unreachable: str = ""
 
 
 def serve(target: Target, port: int, ready: Callable[[str], None]) -> None:
@@ -259,7 +264,9 @@ class Page:
         query = scope["query_string"].decode("latin-1")
         if self._client is None:
             # Neither proxies nor netrc of the environment: the key goes to the endpoint alone.
-            self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS)
+            self._client = httpx.AsyncClient(
+                verify=self._target.trust or True, trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS
+            )
         try:
             url = address.rstrip("/") + path + (f"?{query}" if query else "")
             async with self._client.stream(scope["method"], url, headers=headers, content=body) as reply:
@@ -273,7 +280,8 @@ class Page:
                 await _send(send, reply.status_code, media, bytes(content), _passed(reply.headers.multi_items()))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             name = self._target.name
-            told = f"endpoint {name!r} does not answer ({type(error).__name__}): opsml endpoints start {name}"
+            advice = self._target.unreachable or f"opsml endpoints start {name}"
+            told = f"endpoint {name!r} does not answer ({type(error).__name__}): {advice}"
             await _error(send, 502, "unreachable", told)
 
 

@@ -1,0 +1,37 @@
+"""What a line that some program printed says of itself: when, and how serious."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_OWN_STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)\]?\s*", re.ASCII)
+_ERROR = re.compile(r"\b(?:CRITICAL|FATAL|ERROR)\b|^Traceback |^\w+(?:\.\w+)*(?:Error|Exception)\b", re.ASCII)
+_WARNING = re.compile(r"\bWARN(?:ING)?\b|^\S+:\d+: \w*Warning:", re.ASCII)
+_SEARCHED = 500  # characters
+
+
+def split_time(text: str) -> tuple[float | None, str]:
+    """The time at the line's beginning (seconds since the epoch; UTC where it names no zone) and the rest of the line."""
+    own = _OWN_STAMP.match(text)
+    if own is None:
+        return None, text
+    try:
+        parsed = datetime.fromisoformat(own[1].replace(",", "."))
+    except ValueError:
+        return None, text
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp(), text[own.end() :]
+
+
+def level_of(text: str) -> str:
+    """`error`, `warning` or `info`, by the words that loggers and tracebacks use."""
+    head = text[:_SEARCHED]
+    return "error" if _ERROR.search(head) else "warning" if _WARNING.search(head) else "info"
+
+
+def level_named(value: object) -> str:
+    """A level's name in any spelling, as one of debug, info, warning, error."""
+    text = str(value or "info").lower()
+    return {"warn": "warning", "critical": "error", "fatal": "error"}.get(
+        text, text if text in ("debug", "info", "warning", "error") else "info"
+    )
