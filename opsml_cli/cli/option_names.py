@@ -170,6 +170,13 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--dry-run",
     ),
     "models download": ("--to=",),
+    "models explain": (
+        "--sample=",
+        "--data=",
+        "--class=",
+        "--top=",
+        "--seed=",
+    ),
     "models compare": (
         "--data=",
         "--target-column=",

@@ -103,6 +103,7 @@ COMMANDS = (
     _command("models show", "models:show", "Show a model"),
     _command("models register", "models:register", "Register a model folder in MLflow format", changing=True),
     _command("models download", "models:download", "Copy a model's folder"),
+    _command("models explain", "models:explain", "Which columns move a model's answers, on the whole and for single rows"),
     _command("models compare", "models:compare", "Compare two models on the same rows, with a verdict for gates"),
     _command("local up", "local:up", "Start the local service: pipeline REST endpoints", changing=True),
     _command(

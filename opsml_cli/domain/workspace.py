@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ScoreRequest,
         ScoreResult,
     )
+    from opsml_cli.domain.explanation import ExplainModel, Explanation
     from opsml_cli.domain.insights import LogLine, LogQuery, RequestStats
     from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState
     from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
@@ -122,6 +123,12 @@ class ModelOperations(Protocol):
     def compare(self, spec: CompareModels) -> Comparison:
         """Two models on the same rows, with a paired interval; reproducible by `spec.seed`. UnsupportedError for models
         that opsml did not train; InvalidInputError when their tasks or classes differ, or the rows do not fit."""
+        ...
+
+    def explain(self, spec: ExplainModel) -> Explanation:
+        """Which columns move the model's answers, on the whole and for single rows; reproducible by `spec.seed`.
+        UnsupportedError for a model that opsml did not train; NotFoundError when its training data is unknown and none is
+        given; InvalidInputError for rows that do not fit, and an unknown class."""
         ...
 
 

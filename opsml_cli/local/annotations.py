@@ -15,7 +15,8 @@ from opsml_cli.domain import names
 def find(connection: sqlite3.Connection, kind: str, name: str, version: str = "") -> dict[str, Any] | None:
     """The document of a record (`kind`: data, model, job …), or None."""
     row = connection.execute(
-        "SELECT document FROM annotations WHERE kind=? AND name_key=? AND version=?", (kind, names.key(name), names.key(version))
+        "SELECT document FROM annotations WHERE kind=? AND name_key=? AND version=?",
+        (kind, names.key(name), names.key(version)),
     ).fetchone()
     return None if row is None else json.loads(row["document"])
 

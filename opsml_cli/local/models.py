@@ -28,6 +28,7 @@ from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
     from opsml_cli.domain.comparison import CompareModels, Comparison
+    from opsml_cli.domain.explanation import ExplainModel, Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,12 @@ class LocalModels:
         from opsml_cli.local.data import LocalData
 
         return model_comparison.compare(self, LocalData(self._layout, self._store), spec)
+
+    def explain(self, spec: ExplainModel) -> Explanation:
+        from opsml_cli.local import model_explanation
+        from opsml_cli.local.data import LocalData
+
+        return model_explanation.explain(self, LocalData(self._layout, self._store), spec)
 
     def verified(self, ref: AssetRef) -> Model:
         """The model, when its files are what was registered and somebody answers for them. To be called before every

@@ -82,6 +82,7 @@ FIELDS = {
     "jobs download": "name files",
     "jobs report": "job status task metric model best test_metrics baseline_metrics intervals guardrails leaderboard curves",
     "models list": "name version algorithm metrics",
+    "models explain": "model task class data_rows importance dependence rows",
     "models compare": "a b metric rows difference interval verdict metrics",
     "models show": MODEL,
     "models register": MODEL,
@@ -173,6 +174,7 @@ def _tell(story: Story) -> None:
     opsml("jobs download", job, "--to", "got")
     opsml("models list")
     opsml("models show", "people-label")
+    opsml("models explain", "people-label", "--sample", "1")
     opsml("models compare", "people-label", "people-label", "--data", "people")
     opsml("models download", "people-label", "--to", "model")
     found = next((folder / "model").rglob("MLmodel")).parent

@@ -17,6 +17,8 @@ from opsml_cli.services.jobs import Downloaded
 if TYPE_CHECKING:
     from opsml_cli.cli.result import Verdict
     from opsml_cli.domain.comparison import Comparison
+    from opsml_cli.domain.endpoint import Row
+    from opsml_cli.domain.explanation import Explanation
 
 ModelRef = Annotated[str, typer.Argument(metavar="MODEL[:VERSION]", help="The model; its latest version unless one is given.")]
 
@@ -118,3 +120,49 @@ def compare(
             cause=f"{found.metric} differs by {found.difference:.4f} ({low:.4f} to {high:.4f})",
         ),
     )
+
+
+def explain(
+    session: Session,
+    model: ModelRef,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]", help="Rows to explain one by one: CSV, JSON, JSON lines or Parquet; - is standard input."
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", metavar="N", min=1, help="Explain N rows of the registered training data.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME[:V]|PATH", help="The rows that the model is seen against; its training data."),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--class", metavar="LABEL", help="Explain this class's probability; the positive one's.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, max=50, help="Columns whose partial dependence is shown.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the drawn rows.")] = 0,
+) -> Explanation:
+    """Explain a model: which columns move its answers, how, and why single rows get theirs.
+
+    A row's contributions add up from the average answer to its own, exactly.
+
+    Example: opsml models explain bank-y --sample 3
+    """
+    from opsml_cli.domain.explanation import ExplainModel
+    from opsml_cli.services import score as scoring
+    from opsml_cli.services.train import table_source
+
+    ref = parse_ref(model, "model name")
+    if source is not None and sample is not None:
+        raise UsageError("INPUT and --sample exclude each other", fix="give one of them")
+    rows: Sequence[Row] = ()
+    if sample is not None:
+        rows = scoring.sample(session.workspace, scoring.Target(model=ref), sample)
+    elif source is not None:
+        from opsml_cli.tables import read_rows
+
+        rows = read_rows(source)
+    given = None if data is None else table_source(data)
+    return session.workspace.models.explain(ExplainModel(ref, rows, given, label, top, seed))

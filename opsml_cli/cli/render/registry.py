@@ -34,6 +34,7 @@ MODULES: dict[str, str] = {
     "Model": "model",
     "RegisteredModel": "model",
     "Comparison": "comparison",
+    "Explanation": "explanation",
     # endpoints, deploy, score
     "OnlineEndpoint": "endpoint",
     "Deployed": "endpoint",
