@@ -14,7 +14,8 @@ import uvicorn
 
 from opsml_cli.domain.contract import Column, Schema
 from opsml_cli.guard import Guard, loopback_names
-from opsml_cli.local.serving.app import Live, RequestSink, Routing, ScoringApp
+from opsml_cli.local.serving.app import RequestSink, ScoringApp
+from opsml_cli.local.serving.routing import Live, Routing
 
 PRIMARY = "canary-primary-key-0123456789"
 SECONDARY = "canary-secondary-key-0123456789"

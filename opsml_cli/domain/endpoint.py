@@ -62,7 +62,8 @@ class Deployment:
 @dataclass(frozen=True, slots=True)
 class OnlineEndpoint:
     """An endpoint as it is now. `running` is None where the workspace has no notion of a stopped endpoint; `traffic`
-    is percent by deployment; `scoring_uri` None until one is known."""
+    is percent by deployment, `mirror_traffic` the percent of requests that a deployment gets a copy of; `scoring_uri` None
+    until one is known. `auth_mode` as Azure has it: Key, AMLToken or AADToken."""
 
     name: str
     state: DeploymentState
@@ -74,6 +75,10 @@ class OnlineEndpoint:
     created_at: str
     running: bool | None = None
     detail: str | None = None
+    auth_mode: str = "Key"
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    mirror_traffic: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

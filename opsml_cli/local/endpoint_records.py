@@ -45,7 +45,8 @@ class Release:
 @dataclass(slots=True)
 class DeploymentRecord:
     """`target` is what was asked for last, `active` what answered a real request and serves. `share` is the percent that
-    the target gets once it is ready (None: traffic stays); `settled` the endpoint's generation that ended the attempt."""
+    the target gets once it is ready (None: traffic stays); `settled` the endpoint's generation that ended the attempt;
+    `recorded` whether its requests are recorded while the endpoint's are."""
 
     name: str
     created_at: str
@@ -55,6 +56,7 @@ class DeploymentRecord:
     share: int | None = None
     settled: int = 0
     detail: str | None = None
+    recorded: bool = True
 
     @property
     def shown(self) -> Release:
@@ -65,7 +67,8 @@ class DeploymentRecord:
 @dataclass(slots=True)
 class EndpointRecord:
     """One endpoint. `id` tells it from an earlier one of the same name; `generation` grows with every change that the
-    server must take up; `traffic` is percent by deployment name, `previous` the traffic before its last change."""
+    server must take up; `traffic` is percent by deployment name, `previous` the traffic before its last change; `mirror` is
+    the percent of requests that a deployment gets a copy of; `auth_mode` is how clients of Azure's wire sign in."""
 
     id: str
     name: str
@@ -76,6 +79,10 @@ class EndpointRecord:
     generation: int = 0
     traffic: dict[str, int] = field(default_factory=dict)
     previous: dict[str, int] | None = None
+    mirror: dict[str, int] = field(default_factory=dict)
+    auth_mode: str = "Key"
+    description: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
     deployments: dict[str, DeploymentRecord] = field(default_factory=dict)
 
     def deployment(self, name: str) -> DeploymentRecord | None:
@@ -84,6 +91,35 @@ class EndpointRecord:
     def share_of(self, name: str) -> int:
         """The percent of traffic that `name` has."""
         return next((percent for each, percent in self.traffic.items() if names.key(each) == names.key(name)), 0)
+
+    def records_requests_of(self, name: str) -> bool:
+        deployment = self.deployment(name)
+        return self.insights and deployment is not None and deployment.recorded
+
+    def record_requests_of(self, name: str, enabled: bool) -> bool:
+        """Record the requests of one deployment, or stop, and leave the others as they are; whether that changed anything."""
+        if self.records_requests_of(name) == enabled:
+            return False
+        wanted = {key for key, each in self.deployments.items() if self.insights and each.recorded} ^ {names.key(name)}
+        self.insights = bool(wanted)
+        for key, each in self.deployments.items():
+            each.recorded = key in wanted or not wanted
+        return True
+
+    def record_requests(self, enabled: bool) -> bool:
+        """Record the requests of every deployment, or of none; whether that changed anything."""
+        if self.insights == enabled and all(each.recorded for each in self.deployments.values()):
+            return False
+        self.insights = enabled
+        for each in self.deployments.values():
+            each.recorded = True
+        return True
+
+    def remove_deployment(self, name: str) -> None:
+        key = names.key(name)
+        del self.deployments[key]
+        self.traffic = {each: percent for each, percent in self.traffic.items() if names.key(each) != key}
+        self.mirror = {each: percent for each, percent in self.mirror.items() if names.key(each) != key}
 
     def set_traffic(self, traffic: dict[str, int]) -> None:
         """Replace the traffic and remember what it was."""

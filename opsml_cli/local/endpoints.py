@@ -19,27 +19,19 @@ from opsml_cli.domain.endpoint import (
     ScoreRequest,
     ScoreResult,
 )
-from opsml_cli.domain.errors import (
-    ConflictError,
-    NotAllowedError,
-    NotFoundError,
-    UnsupportedError,
-    UsageError,
-)
-from opsml_cli.local import endpoint_keys, endpoint_records
+from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
+from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_traffic
 from opsml_cli.local.clock import now
-from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Release
+from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
+from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord
 from opsml_cli.local.endpoint_servers import START_SECONDS, EndpointServers
+from opsml_cli.local.endpoint_traffic import EndpointSettings
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
     from opsml_cli.local.models import LocalModels
     from opsml_cli.scoring_client import ScoringClient
-
-MAX_INSTANCES = 16
-
-_UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
 
 
 class LocalEndpoints:
@@ -67,93 +59,54 @@ class LocalEndpoints:
     # Deploying
 
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
-        release = self._release(spec)
+        release = endpoint_plan.release_of(self._models(), spec)
         if spec.dry_run:
             with self._store.read() as connection:
-                record, deployment, unchanged = self._planned(endpoint_records.read(connection, spec.endpoint), spec, release)
-            return Deployed(self._value(record), self._deployment(record, deployment, alive=True), unchanged)
+                plan = endpoint_plan.planned(endpoint_records.read(connection, spec.endpoint), spec, release)
+            return self._deployed(plan)
         self._servers.clear_leftovers(spec.endpoint)
         endpoint_keys.ensure(self._layout, spec.endpoint)
         with self._store.write() as connection:
             before = endpoint_records.read(connection, spec.endpoint)
             generation = before.generation if before is not None else 0
-            record, deployment, unchanged = self._planned(before, spec, release)
-            if not unchanged:
+            plan = endpoint_plan.planned(before, spec, release)
+            if not plan.unchanged:
+                endpoint_records.save(connection, plan.record)
+        return self._begun(plan, generation)
+
+    def attach(self, spec: DeploySpec) -> Deployed:
+        """`begin_deploy` as Azure's control plane has it: into an endpoint that is there (else NotFoundError), whose traffic
+        stays as it is; `spec.insights` speaks of this deployment alone."""
+        release = endpoint_plan.release_of(self._models(), spec)
+        with self._store.write() as connection:
+            record = self._found(connection, spec.endpoint)
+            generation = record.generation
+            plan = endpoint_plan.attached(record, spec, release)
+            if not plan.unchanged:
                 endpoint_records.save(connection, record)
-        self._servers.ensure(record)
-        if deployment.state is DeploymentState.SUCCEEDED and record.generation != generation:
-            self._servers.await_applied(record)
-        return Deployed(self._value(record), self._deployment(record, deployment, alive=True), unchanged)
+        return self._begun(plan, generation)
 
-    def _release(self, spec: DeploySpec) -> Release:
-        names.endpoint_name(spec.endpoint)
-        names.endpoint_name(spec.deployment, "deployment name")
-        if spec.traffic is not None and not 0 <= spec.traffic <= 100:
-            raise UsageError(f"traffic {spec.traffic} is no percentage", cause="expected 0 to 100")
-        if not 1 <= spec.instance_count <= MAX_INSTANCES:
-            raise UsageError(f"instance count {spec.instance_count} is out of range", cause=f"expected 1 to {MAX_INSTANCES}")
-        if spec.instance_count > 1 and os.name == "nt":
-            raise UnsupportedError(
-                "on Windows a local endpoint has one process", fix="leave --instance-count out, or deploy to Azure"
-            )
-        model = self._models().get(spec.model)
-        if not (model.own or model.trusted):
-            raise NotAllowedError(
-                f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
-                cause="a model is code: serving it runs what its folder holds",
-                fix=f"opsml models register {model.name} {model.path} --trust",
-            )
-        return Release(
-            revision=os.urandom(16).hex(),
-            model=model.name,
-            version=model.version,
-            path=model.path,
-            sha256=model.sha256,
-            own=model.own,
-            instance_count=spec.instance_count,
-            instance_type=spec.instance_type,
-        )
+    def _begun(self, plan: Plan, generation: int) -> Deployed:
+        """Have a server follow the plan. `generation` is the record's before it."""
+        self._servers.ensure(plan.record)
+        if plan.deployment.state is DeploymentState.SUCCEEDED and plan.record.generation != generation:
+            self._servers.await_applied(plan.record)
+        return self._deployed(plan)
 
-    @staticmethod
-    def _planned(
-        record: EndpointRecord | None, spec: DeploySpec, release: Release
-    ) -> tuple[EndpointRecord, DeploymentRecord, bool]:
-        """The record as `spec` wants it, the deployment in it, and whether nothing had to change."""
-        fresh = record is None
-        if record is None:
-            record = EndpointRecord(os.urandom(8).hex(), spec.endpoint, now())
-        deployment = record.deployment(spec.deployment)
-        others = sum(percent for name, percent in record.traffic.items() if names.key(name) != names.key(spec.deployment))
-        if spec.traffic is not None and 0 < spec.traffic < 100 and not others:
-            raise UsageError(
-                f"traffic {spec.traffic} leaves {100 - spec.traffic} percent for nobody",
-                fix="leave --traffic out, or give 100",
-            )
-        changed = fresh
-        if spec.insights is not None and record.insights != spec.insights:
-            record.insights, changed = spec.insights, True
-        if record.desired != RUNNING:
-            record.desired, changed = RUNNING, True
-        same = deployment is not None and deployment.target.same_as(release) and deployment.state is not DeploymentState.FAILED
-        # A deployment that nobody shares traffic with gets all of it.
-        share = spec.traffic if spec.traffic is not None else (None if others else 100)
-        if deployment is not None and same:
-            if deployment.state in _UNFINISHED:
-                if share is not None and deployment.share != share:
-                    deployment.share, changed = share, True
-            elif share is not None and record.share_of(deployment.name) != share and (spec.traffic is not None or not others):
-                record.give(deployment.name, share)
-                changed = True
-            return record, deployment, not changed
-        if deployment is None:
-            deployment = DeploymentRecord(spec.deployment, now(), DeploymentState.CREATING, release)
-            record.deployments[names.key(spec.deployment)] = deployment
-            record.traffic.setdefault(spec.deployment, 0)
-        else:
-            deployment.target = release
-            deployment.state = DeploymentState.UPDATING if deployment.active is not None else DeploymentState.CREATING
-        deployment.share, deployment.detail = share, None
-        return record, deployment, False
+    def _deployed(self, plan: Plan) -> Deployed:
+        return Deployed(self._value(plan.record), self._deployment(plan.record, plan.deployment, alive=True), plan.unchanged)
+
+    def put(self, name: str, settings: EndpointSettings) -> OnlineEndpoint:
+        """Create the endpoint without deployments, or give the one that is there these settings; all of them or none."""
+        names.endpoint_name(name)
+        self._servers.clear_leftovers(name)
+        endpoint_keys.ensure(self._layout, name)
+        with self._store.write() as connection:
+            record = endpoint_records.read(connection, name) or EndpointRecord(os.urandom(8).hex(), name, now())
+            endpoint_traffic.apply(record, settings)
+            endpoint_records.save(connection, record)
+        self._servers.await_applied(record)
+        return self.get(record.name)
 
     # Running
 
@@ -196,16 +149,13 @@ class LocalEndpoints:
     def _delete_deployment(self, name: str, deployment: str) -> None:
         with self._store.write() as connection:
             record = self._found(connection, name)
-            found = self._deployment_of(record, deployment)
+            found = endpoint_traffic.deployment_of(record, deployment)
             if record.share_of(found.name):
                 raise ConflictError(
                     f"deployment {found.name!r} has {record.share_of(found.name)} percent of the traffic",
                     fix=f"opsml endpoints traffic {record.name} OTHER=100, then delete it",
                 )
-            del record.deployments[names.key(deployment)]
-            record.traffic = {
-                each: percent for each, percent in record.traffic.items() if names.key(each) != names.key(deployment)
-            }
+            record.remove_deployment(found.name)
             endpoint_records.save(connection, record)
         self._servers.await_applied(record)
 
@@ -226,21 +176,7 @@ class LocalEndpoints:
     def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
         with self._store.write() as connection:
             record = self._found(connection, name)
-            wanted = {}
-            for each, percent in traffic.items():
-                found = self._deployment_of(record, each)
-                if not 0 <= percent <= 100:
-                    raise UsageError(f"traffic {percent} for {each!r} is no percentage", cause="expected 0 to 100")
-                if percent and found.active is None:
-                    raise ConflictError(
-                        f"deployment {found.name!r} is {found.state} and cannot take traffic",
-                        fix=f"opsml endpoints show {record.name}",
-                    )
-                wanted[found.name] = percent
-            total = sum(wanted.values())
-            if total not in (0, 100):
-                raise UsageError(f"the traffic adds up to {total} percent", cause="expected 100, or 0 for none")
-            record.set_traffic(wanted)
+            record.set_traffic(endpoint_traffic.checked(record, traffic))
             endpoint_records.save(connection, record)
         self._servers.await_applied(record)
         return self.get(record.name)
@@ -264,8 +200,7 @@ class LocalEndpoints:
         """Record requests from now on, or stop."""
         with self._store.write() as connection:
             record = self._found(connection, name)
-            if record.insights != enabled:
-                record.insights = enabled
+            if record.record_requests(enabled):
                 endpoint_records.save(connection, record)
         self._servers.await_applied(record)
         return self.get(record.name)
@@ -275,7 +210,7 @@ class LocalEndpoints:
     def score(self, name: str, request: ScoreRequest) -> ScoreResult:
         record = self._record(name)
         if request.deployment is not None:
-            request = replace(request, deployment=self._deployment_of(record, request.deployment).name)
+            request = replace(request, deployment=endpoint_traffic.deployment_of(record, request.deployment).name)
         if not request.rows:
             return ScoreResult((), 0, request.deployment, 0.0)
         with self._client(record) as client:
@@ -307,9 +242,13 @@ class LocalEndpoints:
         if record.port is None or not self._servers.running(record):
             raise ConflictError(
                 f"endpoint {record.name!r} is not running",
-                cause="it was stopped" if record.desired == STOPPED else "its process has ended",
-                fix=f"opsml endpoints start {record.name}",
+                cause="it was stopped" if record.desired == STOPPED else self._why_down(record),
+                fix=f"opsml endpoints start {record.name}" if record.deployments else f"opsml deploy --endpoint {record.name}",
             )
+
+    @staticmethod
+    def _why_down(record: EndpointRecord) -> str:
+        return "its process has ended" if record.port is not None or record.deployments else "it has no deployment yet"
 
     # The record and its server
 
@@ -330,23 +269,11 @@ class LocalEndpoints:
             )
         return record
 
-    @staticmethod
-    def _deployment_of(record: EndpointRecord, name: str) -> DeploymentRecord:
-        found = record.deployment(name)
-        if found is None:
-            known = ", ".join(each.name for each in record.deployments.values()) or "none"
-            raise NotFoundError(
-                f"endpoint {record.name!r} has no deployment {name!r}",
-                cause=f"it has: {known}",
-                fix=f"opsml endpoints show {record.name}",
-            )
-        return found
-
     # Values
 
     def _value(self, record: EndpointRecord) -> OnlineEndpoint:
         running = self._servers.running(record)
-        unfinished = any(each.state in _UNFINISHED for each in record.deployments.values())
+        unfinished = any(each.state in UNFINISHED for each in record.deployments.values())
         alive = running or (unfinished and self._servers.starting(record))
         applied = record.generation
         if running and not unfinished:
@@ -356,7 +283,7 @@ class LocalEndpoints:
         )
         return OnlineEndpoint(
             name=record.name,
-            state=DeploymentState.CREATING if record.port is None else DeploymentState.SUCCEEDED,
+            state=DeploymentState.CREATING if record.port is None and record.deployments else DeploymentState.SUCCEEDED,
             scoring_uri=self._url(record, "/score"),
             swagger_uri=self._url(record, "/swagger.json"),
             traffic=dict(record.traffic),
@@ -364,7 +291,11 @@ class LocalEndpoints:
             insights=record.insights,
             created_at=record.created_at,
             running=running,
-            detail=None if running or record.desired == STOPPED else "its process has ended",
+            detail=None if running or record.desired == STOPPED else self._why_down(record),
+            auth_mode=record.auth_mode,
+            description=record.description,
+            tags=dict(record.tags),
+            mirror_traffic=dict(record.mirror),
         )
 
     @staticmethod
@@ -373,7 +304,7 @@ class LocalEndpoints:
     ) -> Deployment:
         """`alive`: whether a process works on it. A success counts once the server has taken it up (`applied`)."""
         state, detail = deployment.state, deployment.detail
-        if state in _UNFINISHED and not alive:
+        if state in UNFINISHED and not alive:
             state = DeploymentState.FAILED
             detail = "the server process ended before the deployment was ready; deploy again to go on"
         elif state is DeploymentState.SUCCEEDED and applied is not None and applied < deployment.settled:
@@ -387,7 +318,7 @@ class LocalEndpoints:
             created_at=deployment.created_at,
             instance_count=shown.instance_count,
             instance_type=shown.instance_type,
-            insights=record.insights,
+            insights=record.records_requests_of(deployment.name),
             detail=detail,
         )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qs
 
@@ -19,7 +18,7 @@ from opsml_cli.domain import names, openapi
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
 from opsml_cli.local.serving import metrics
-from opsml_cli.local.serving.scorers import Scorer
+from opsml_cli.local.serving.routing import Live, Routing
 
 DEPLOYMENT_HEADER = b"azureml-model-deployment"
 REVISION_HEADER = b"x-opsml-revision"  # picks a model that is loaded but not live yet: the proof before the swap
@@ -57,45 +56,6 @@ class Limits:
     pending_bytes: int = 128 * 2**20
     inline_bytes: int = 16 * 1024
     threads: int = 4
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Live:
-    """A loaded model under a deployment's name."""
-
-    deployment: str
-    revision: str
-    model: str
-    version: str
-    scorer: Scorer
-    example_results: tuple[object, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """Who answers what; replaced as a whole, so that a request sees one state. `live` by case-folded deployment name,
-    `candidates` by revision, `traffic` percent by case-folded name, `keys` the two secrets."""
-
-    keys: tuple[bytes, ...] = field(default=(), repr=False)
-    live: Mapping[str, Live] = field(default_factory=dict)
-    candidates: Mapping[str, Live] = field(default_factory=dict)
-    traffic: Mapping[str, int] = field(default_factory=dict)
-
-    def pick(self) -> Live | None:
-        """A deployment by traffic; None when none has any."""
-        shares = [(self.live[name], percent) for name, percent in self.traffic.items() if percent and name in self.live]
-        if len(shares) < 2:
-            return shares[0][0] if shares else None
-        point = random.random() * sum(percent for _, percent in shares)  # noqa: S311 - a share of traffic, no secret
-        for live, percent in shares:
-            point -= percent
-            if point < 0:
-                return live
-        return shares[-1][0]
-
-    def main(self) -> Live | None:
-        """The deployment that stands for the endpoint: the one with most traffic."""
-        return max(self.live.values(), key=lambda live: self.traffic.get(names.key(live.deployment), 0), default=None)
 
 
 class _Refused(Exception):  # noqa: N818 - a reply, not a failure
@@ -178,11 +138,14 @@ class ScoringApp:
         await send({"type": "http.response.body", "body": body})
         if request.telling or status >= 400:
             seconds = time.perf_counter() - request.clock
-            self.metrics.observe(request.deployment, status, seconds)
-            if self._sink is not None:
-                agent = given.get(b"user-agent", b"").decode("latin-1")
-                received = request.received
-                self._sink.record(request.started, request.deployment, status, seconds * 1000, received, len(body), agent)
+            self._note(request, request.deployment, status, seconds, len(body))
+
+    def _note(self, request: _Request, deployment: str, status: int, seconds: float, sent: int) -> None:
+        """Count an answer, and record it where requests are recorded."""
+        self.metrics.observe(deployment, status, seconds)
+        if self._sink is not None and deployment not in self.routing.unrecorded:
+            agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+            self._sink.record(request.started, deployment, status, seconds * 1000, request.received, sent, agent)
 
     async def _route(self, request: _Request, receive: Receive) -> Reply:
         scope = request.scope
@@ -253,6 +216,8 @@ class ScoringApp:
         handed = False
         try:
             body = await self._body(request, receive)
+            if self.routing.mirror and request.telling and DEPLOYMENT_HEADER not in request.headers:
+                self._mirror(request, body)
             if live.scorer.quick and len(body) <= limits.inline_bytes:
                 return self._answer(live, body)
             handed = True
@@ -278,6 +243,25 @@ class ScoringApp:
             return await asyncio.wait_for(asyncio.wrap_future(work), self.limits.request_seconds)
         except TimeoutError:
             raise _Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
+
+    def _mirror(self, request: _Request, body: bytes) -> None:
+        """Let the mirrored deployment answer a copy that nobody waits for; left out when there is too much to do."""
+        live, size = self.routing.mirrored(), len(body)
+        if live is None or self._pending + size > self.limits.pending_bytes:
+            return
+        self._pending += size
+        loop = asyncio.get_running_loop()
+
+        def answer() -> None:
+            started = time.perf_counter()
+            status, reply, _, _ = self._answer(live, body)
+            loop.call_soon_threadsafe(done, status, time.perf_counter() - started, len(reply))
+
+        def done(status: int, seconds: float, sent: int) -> None:
+            self._pending -= size
+            self._note(request, live.deployment, status, seconds, sent)
+
+        self._threads.submit(answer)
 
     async def _body(self, request: _Request, receive: Receive) -> bytes:
         limit = self.limits.body_bytes

@@ -14,7 +14,7 @@ from opsml_cli.local.endpoint_records import Release
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels, quiet_mlflow
 from opsml_cli.local.serving import scorers
-from opsml_cli.local.serving.app import Live
+from opsml_cli.local.serving.routing import Live
 from opsml_cli.local.store import Store
 
 PROOF_SECONDS = 60.0

@@ -16,10 +16,11 @@ from opsml_cli.domain.errors import NotFoundError, OpsmlError
 from opsml_cli.local import endpoint_keys, endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.serving.app import Live, Routing, ScoringApp
+from opsml_cli.local.serving.app import ScoringApp
 from opsml_cli.local.serving.journal import Journal
 from opsml_cli.local.serving.loading import NotServableError, load, prove
 from opsml_cli.local.serving.place import Place, ServerStatus
+from opsml_cli.local.serving.routing import Live, Routing
 from opsml_cli.local.serving.workers import Word, Workers
 from opsml_cli.local.store import Store
 
@@ -209,8 +210,10 @@ class Reconciler(threading.Thread):
             if deployment.state in _UNFINISHED and deployment.target.revision in loaded:
                 candidates[deployment.target.revision] = loaded[deployment.target.revision]
         traffic = {names.key(name): percent for name, percent in record.traffic.items()}
+        mirror = {names.key(name): percent for name, percent in record.mirror.items()}
+        unrecorded = frozenset(each.name for each in record.deployments.values() if not each.recorded)
         with self._keys_lock:
-            self._app.routing = Routing(self._keys, live, candidates, traffic)
+            self._app.routing = Routing(self._keys, live, candidates, traffic, mirror, unrecorded)
 
     def _extra_workers(self) -> int:
         counts = [release.instance_count for _, release in self._wanted().values()]

@@ -1,0 +1,59 @@
+"""Which deployment answers a request: the table that the reconciler writes and the application reads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opsml_cli.domain import names
+from opsml_cli.local.serving.scorers import Scorer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live:
+    """A loaded model under a deployment's name."""
+
+    deployment: str
+    revision: str
+    model: str
+    version: str
+    scorer: Scorer
+    example_results: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Who answers what; replaced as a whole, so that a request sees one state. `live` by case-folded deployment name,
+    `candidates` by revision, `traffic` percent by case-folded name, `mirror` the percent of requests that a deployment gets
+    a copy of, `keys` the two secrets, `unrecorded` the deployments whose requests are not recorded."""
+
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    live: Mapping[str, Live] = field(default_factory=dict)
+    candidates: Mapping[str, Live] = field(default_factory=dict)
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    mirror: Mapping[str, int] = field(default_factory=dict)
+    unrecorded: frozenset[str] = frozenset()
+
+    def pick(self) -> Live | None:
+        """A deployment by traffic; None when none has any."""
+        shares = [(self.live[name], percent) for name, percent in self.traffic.items() if percent and name in self.live]
+        if len(shares) < 2:
+            return shares[0][0] if shares else None
+        point = random.random() * sum(percent for _, percent in shares)  # noqa: S311 - a share of traffic, no secret
+        for live, percent in shares:
+            point -= percent
+            if point < 0:
+                return live
+        return shares[-1][0]
+
+    def main(self) -> Live | None:
+        """The deployment that stands for the endpoint: the one with most traffic."""
+        return max(self.live.values(), key=lambda live: self.traffic.get(names.key(live.deployment), 0), default=None)
+
+    def mirrored(self) -> Live | None:
+        """Who gets a copy of this request, by chance; None mostly."""
+        for name, percent in self.mirror.items():
+            if name in self.live and random.random() * 100 < percent:  # noqa: S311 - a share of traffic, no secret
+                return self.live[name]
+        return None
