@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from opsml_cli.domain.errors import UsageError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.job import Task
+
 CLASSIFICATION = (
     "AUC_weighted",
     "AUC_macro",
@@ -47,8 +51,25 @@ REGRESSION = (
     "explained_variance",
     "spearman_correlation",
 )
+DEFAULT_METRIC = {Task.CLASSIFICATION: "AUC_weighted", Task.REGRESSION: "normalized_root_mean_squared_error"}
 EVERY = (*CLASSIFICATION, *BINARY, *REGRESSION)
 
 
 def higher_is_better(metric: str) -> bool:
     return metric != "log_loss" and not metric.endswith("_error")
+
+
+def resolve(name: str | None, task: Task) -> str:
+    """The metric in its own spelling, or the task's default; UsageError for an unknown one."""
+    if name is None:
+        return DEFAULT_METRIC[task]
+    known = (*CLASSIFICATION, *BINARY) if task is Task.CLASSIFICATION else REGRESSION
+    for metric in known:
+        if metric.casefold() == name.casefold():
+            return metric
+    shown = known[: len(CLASSIFICATION)]
+    raise UsageError(
+        f"{name!r} is no metric for {task.value}",
+        cause=did_you_mean(name, shown) or f"known are: {', '.join(shown)}",
+        fix="--metric NAME",
+    )

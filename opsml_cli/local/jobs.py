@@ -54,7 +54,8 @@ class LocalJobs:
         """As the port says. The result is the job as this call left it, NotStarted. `attempts` above 1: an earlier job goes
         on; with any other state, or `started_at` set, it was joined.
         `parent` is the run that this job is a step of; steps are compared only with steps of the same run."""
-        from opsml_cli.local import automl_document, automl_request
+        from opsml_cli.domain import automl_document
+        from opsml_cli.local import automl_request
 
         request = automl_request.resolve(spec, self._data(), dry_run=dry_run)
         identity = automl_document.fingerprint(request.spec, {**request.contents, "parent": parent or ""})
@@ -204,7 +205,7 @@ class LocalJobs:
             return record.job.name if records.insert(connection, record) else None
 
     def _new(self, request: Request, identity: str, parent: str | None, name: str) -> Record:
-        from opsml_cli.local import automl_document
+        from opsml_cli.domain import automl_document
 
         spec = request.spec
         return Record(

@@ -145,8 +145,8 @@ class _Run:
         return 0 if record is not None and record.job.status is JobState.COMPLETED else 9
 
     def _train(self) -> None:
+        from opsml_cli.domain.automl_document import from_document
         from opsml_cli.local.automl import engine
-        from opsml_cli.local.automl_document import from_document
         from opsml_cli.local.data import LocalData
 
         record = self._change()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsml_cli.domain import metric_names
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.job import Task
 from opsml_cli.domain.metric_names import BINARY, CLASSIFICATION, REGRESSION, higher_is_better
@@ -113,12 +114,12 @@ def test_every_metric_is_a_loss_when_compared() -> None:
 
 
 def test_names_are_resolved_without_case_and_unknown_ones_suggest() -> None:
-    assert metrics.resolve("auc_WEIGHTED", Task.CLASSIFICATION) == "AUC_weighted"
-    assert metrics.resolve(None, Task.REGRESSION) == "normalized_root_mean_squared_error"
+    assert metric_names.resolve("auc_WEIGHTED", Task.CLASSIFICATION) == "AUC_weighted"
+    assert metric_names.resolve(None, Task.REGRESSION) == "normalized_root_mean_squared_error"
     with pytest.raises(UsageError) as caught:
-        metrics.resolve("AUC_weightd", Task.CLASSIFICATION)
+        metric_names.resolve("AUC_weightd", Task.CLASSIFICATION)
     assert "AUC_weighted" in str(caught.value.cause)
     with pytest.raises(UsageError):
-        metrics.resolve("r2_score", Task.CLASSIFICATION)
+        metric_names.resolve("r2_score", Task.CLASSIFICATION)
     assert not higher_is_better("log_loss")
     assert higher_is_better("r2_score")

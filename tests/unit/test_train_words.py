@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsml_cli.documents import Document, parse_document, read_document
+from opsml_cli.domain.automl_document import fingerprint, from_document, to_document
 from opsml_cli.domain.automl_yaml import Reading, read_automl
 from opsml_cli.domain.durations import format_duration, parse_duration
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError, OpsmlError, UsageError
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.domain.names import AssetRef
-from opsml_cli.local.automl_document import fingerprint, from_document, to_document
 from opsml_cli.services.train import table_source
 
 # --- durations

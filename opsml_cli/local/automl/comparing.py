@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain import metric_names
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import Task
@@ -69,7 +70,7 @@ def compare(
 
     if a.task != b.task:
         raise InvalidInputError(f"the models do not answer the same question: {a.task} and {b.task}")
-    wanted = metrics.resolve(metric, Task(a.task))
+    wanted = metric_names.resolve(metric, Task(a.task))
     if target not in frame.columns:
         raise InvalidInputError(
             f"the data has no column {target!r}",

@@ -6,9 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.errors import UsageError
-from opsml_cli.domain.fields import did_you_mean
-from opsml_cli.domain.job import Task
 from opsml_cli.domain.metric_names import BINARY, CLASSIFICATION, REGRESSION, higher_is_better
 
 if TYPE_CHECKING:
@@ -17,24 +14,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
-
-DEFAULT_METRIC = {Task.CLASSIFICATION: "AUC_weighted", Task.REGRESSION: "normalized_root_mean_squared_error"}
-
-
-def resolve(name: str | None, task: Task) -> str:
-    """The metric in its own spelling, or the task's default; UsageError for an unknown one."""
-    if name is None:
-        return DEFAULT_METRIC[task]
-    known = (*CLASSIFICATION, *BINARY) if task is Task.CLASSIFICATION else REGRESSION
-    for metric in known:
-        if metric.casefold() == name.casefold():
-            return metric
-    shown = known[: len(CLASSIFICATION)]
-    raise UsageError(
-        f"{name!r} is no metric for {task.value}",
-        cause=did_you_mean(name, shown) or f"known are: {', '.join(shown)}",
-        fix="--metric NAME",
-    )
 
 
 def auc(positive: NDArray[np.bool_], score: Floats) -> float:

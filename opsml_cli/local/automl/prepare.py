@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain import metric_names
 from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
-from opsml_cli.local.automl import encode, guardrails, metrics, problem, scoring, target
+from opsml_cli.local.automl import encode, guardrails, problem, scoring, target
 from opsml_cli.local.automl.encode import Encoding
 from opsml_cli.local.automl.problem import Fold, Problem
 from opsml_cli.local.automl.target import Target
@@ -82,7 +83,7 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     if len(train) == 0:
         raise InvalidInputError("the data has no rows", fix="opsml data profile NAME shows what was registered")
     read = target.read(train, spec)
-    metric = metrics.resolve(spec.metric, read.task)
+    metric = metric_names.resolve(spec.metric, read.task)
     excluded = _excluded(spec, train)
     frame = train[read.present].reset_index(drop=True)
     values = read.values[read.present]
