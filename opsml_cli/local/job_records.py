@@ -23,6 +23,7 @@ from opsml_cli.domain.job import (
     Trial,
 )
 from opsml_cli.domain.pointer import ModelPointer
+from opsml_cli.local.clock import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +117,14 @@ def with_fingerprint(connection: sqlite3.Connection, fingerprint: str) -> Record
 
 
 def add_trial(connection: sqlite3.Connection, job: str, trial: Trial) -> None:
-    """Record a finished trial; the same trial again replaces itself."""
+    """Record a trial that finished now; the same trial again replaces itself."""
     key = names.key(job)
+    document = json.dumps({**asdict(trial), "ended_at": now()})
     connection.execute(
         """INSERT OR REPLACE INTO trials(job_key, trial, sequence, document) VALUES(?, ?, COALESCE(
              (SELECT sequence FROM trials WHERE job_key=? AND trial=?),
              (SELECT COALESCE(MAX(sequence), 0) + 1 FROM trials WHERE job_key=?)), ?)""",
-        (key, trial.trial, key, trial.trial, key, json.dumps(asdict(trial))),
+        (key, trial.trial, key, trial.trial, key, document),
     )
 
 
@@ -130,6 +132,12 @@ def trials(connection: sqlite3.Connection, job: str) -> tuple[Trial, ...]:
     """In the order they finished."""
     rows = connection.execute("SELECT document FROM trials WHERE job_key=? ORDER BY sequence", (names.key(job),))
     return tuple(_trial(json.loads(row["document"])) for row in rows)
+
+
+def trial_ends(connection: sqlite3.Connection, job: str) -> tuple[str | None, ...]:
+    """When each of `trials` finished; None for one that was recorded without it."""
+    rows = connection.execute("SELECT document FROM trials WHERE job_key=? ORDER BY sequence", (names.key(job),))
+    return tuple(json.loads(row["document"]).get("ended_at") for row in rows)
 
 
 def _document(record: Record) -> str:
@@ -165,7 +173,8 @@ def _mark(value: Mapping[str, Any] | None) -> ProcessMark | None:
 
 
 def _trial(value: Mapping[str, Any]) -> Trial:
-    return Trial(**{**value, "state": JobState(value["state"])})
+    known = {key: item for key, item in value.items() if key != "ended_at"}
+    return Trial(**{**known, "state": JobState(value["state"])})
 
 
 def outcome(value: Mapping[str, Any]) -> AutoMLOutcome:

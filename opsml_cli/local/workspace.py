@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from opsml_cli.local.jobs import LocalJobs
     from opsml_cli.local.models import LocalModels
     from opsml_cli.local.pipelines.operations import LocalPipelines
+    from opsml_cli.local.run_files import RunFiles
+    from opsml_cli.local.run_history import RunHistory
     from opsml_cli.local.service.operations import LocalServiceOperations
 
 
@@ -67,6 +69,18 @@ class LocalWorkspace:
         from opsml_cli.local.pipelines.operations import LocalPipelines
 
         return LocalPipelines(self.layout, self.store, self.name, self.data, self.jobs)
+
+    @cached_property
+    def history(self) -> RunHistory:
+        from opsml_cli.local.run_history import RunHistory
+
+        return RunHistory(self.store, self.jobs)
+
+    @cached_property
+    def run_files(self) -> RunFiles:
+        from opsml_cli.local.run_files import RunFiles
+
+        return RunFiles(self.layout, self.history)
 
     @cached_property
     def service(self) -> LocalServiceOperations:
