@@ -24,6 +24,11 @@ class Layout:
         return self.root / "secrets"
 
     @property
+    def staging(self) -> Path:
+        """Parts of objects that were not committed yet."""
+        return self.root / "staging"
+
+    @property
     def service(self) -> Path:
         """Files of the local service (`opsml local up`)."""
         return self.root / "service"

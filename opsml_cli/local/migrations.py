@@ -58,6 +58,13 @@ def _second(connection: sqlite3.Connection) -> None:
              container TEXT NOT NULL, path TEXT NOT NULL, content TEXT NOT NULL, size INTEGER NOT NULL,
              created_at TEXT NOT NULL, modified_at TEXT NOT NULL, document TEXT NOT NULL,
              PRIMARY KEY(container, path)) WITHOUT ROWID""",
+        # Parts of an object that was not committed yet; `file` is a name below staging/.
+        """CREATE TABLE blocks(
+             container TEXT NOT NULL, path TEXT NOT NULL, id TEXT NOT NULL, file TEXT NOT NULL, size INTEGER NOT NULL,
+             created_at TEXT NOT NULL, PRIMARY KEY(container, path, id)) WITHOUT ROWID""",
+        # Containers that were made besides the workspace's own.
+        "CREATE TABLE containers(name TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE datastores(name_key TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
         # Versioned assets whose content is a document: codes, environments, components.
         """CREATE TABLE assets(
              kind TEXT NOT NULL, name_key TEXT NOT NULL, version TEXT NOT NULL, sequence INTEGER NOT NULL,

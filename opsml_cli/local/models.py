@@ -81,6 +81,15 @@ class LocalModels:
                 raise self._unknown(connection, AssetRef(name))
         return [self._model(row) for row in rows]
 
+    def versions(self, name: str | None = None) -> Sequence[Model]:
+        """Every version of every model, or of `name`; newest first; empty when there is none."""
+        where, values = ("WHERE name_key=?", (names.key(name),)) if name is not None else ("", ())
+        with self._store.read() as connection:
+            rows = connection.execute(
+                f"SELECT * FROM model_versions {where} ORDER BY name_key, sequence DESC", values
+            ).fetchall()
+        return [self._model(row) for row in rows]
+
     def register(self, spec: RegisterModel) -> RegisteredModel:
         name = names.asset_name(spec.name, "model name")
         if spec.version is not None:

@@ -11,6 +11,7 @@ from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
     from opsml_cli.local.data import LocalData
+    from opsml_cli.local.datastores import LocalDatastores
     from opsml_cli.local.endpoints import LocalEndpoints
     from opsml_cli.local.insights import LocalInsights
     from opsml_cli.local.jobs import LocalJobs
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.run_files import RunFiles
     from opsml_cli.local.run_history import RunHistory
     from opsml_cli.local.service.operations import LocalServiceOperations
+    from opsml_cli.local.storage.engine import LocalStorage
 
 
 class LocalWorkspace:
@@ -87,3 +89,16 @@ class LocalWorkspace:
         from opsml_cli.local.service.operations import LocalServiceOperations
 
         return LocalServiceOperations(self)
+
+    @cached_property
+    def storage(self) -> LocalStorage:
+        from opsml_cli.local.storage.engine import LocalStorage
+        from opsml_cli.local.storage.views import WorkspaceViews
+
+        return LocalStorage(self.layout, self.store, WorkspaceViews(self.layout, self.store, lambda: self.run_files))
+
+    @cached_property
+    def datastores(self) -> LocalDatastores:
+        from opsml_cli.local.datastores import LocalDatastores
+
+        return LocalDatastores(self.layout, self.store)
