@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from opsml_cli.domain import names
-from opsml_cli.domain.errors import ConfigError, UnsupportedError
+from opsml_cli.domain.errors import ConfigError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.settings import AzureSettings, Loaded, local_folder
 
@@ -74,8 +74,7 @@ def open_workspace(loaded: Loaded) -> Workspace:
         from opsml_cli.local.workspace import LocalWorkspace
 
         return LocalWorkspace(Path(choice.location), choice.name)
-    # The Azure adapter is made here.
-    raise UnsupportedError(
-        f"the workspace {choice.name!r} is on Azure, which this release does not reach yet",
-        fix="use -w local; the same words will work on Azure",
-    )
+    from opsml_cli.azureml.workspace import AzureWorkspace
+
+    assert choice.azure is not None
+    return cast("Workspace", AzureWorkspace(choice.azure, choice.name))

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
+
+from opsml_cli.domain.clock import Clock, SystemClock
+from opsml_cli.domain.errors import ContractError, NotFoundError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
+
+    from opsml_cli.azureml.auth import Identity
+    from opsml_cli.azureml.cloud import Cloud
+    from opsml_cli.azureml.rest import HttpRest
+    from opsml_cli.settings import AzureSettings
+
+WORKSPACE_VERSION = "2024-10-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +35,18 @@ class Answer:
 class Rest(Protocol):
     """HTTP to Azure, signed in, with retries (429, 5xx and dropped connections; `Retry-After` and jitter; only what is safe to
     repeat), every failure translated to the error tree. A path that begins with `/` lies below the resource manager; `{ws}` in
-    it is this workspace's ARM id."""
+    it is this workspace's ARM id. `audience` says whose token is sent: None the resource manager's (the data plane takes it
+    too), `ml`, `storage`, `graph`, `metrics`, or `none` for no token (a scoring key or signed URL)."""
 
-    def get(self, path: str, version: str, **query: str) -> Any:
+    def get(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any:
         """The JSON body. NotFoundError for 404."""
         ...
 
-    def find(self, path: str, version: str, **query: str) -> Any | None:
+    def find(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any | None:
         """As `get`, but None for 404."""
         ...
 
-    def pages(self, path: str, version: str, **query: str) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
         """The items of every page, following `nextLink`."""
         ...
 
@@ -48,7 +61,7 @@ class Rest(Protocol):
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
-        """Any request. `audience` None: the resource manager's; `ml` the data plane's. `repeatable` None: by the method."""
+        """Any request. `repeatable` None: by the method; POST and PATCH are not repeated when they may have been done."""
         ...
 
     def operation(self, answer: Answer) -> OperationState:
@@ -81,24 +94,79 @@ class Place:
         )
 
 
-class Context(Protocol):
+class Context:
     """Made once for a workspace; everything in it on first use."""
 
-    place: Place
+    def __init__(
+        self,
+        place: Place,
+        settings: AzureSettings,
+        *,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.place = place
+        self.settings = settings
+        self.environment = os.environ if environment is None else environment
+        self.clock: Clock = clock or SystemClock()
 
-    @property
-    def rest(self) -> Rest: ...
+    @cached_property
+    def cloud(self) -> Cloud:
+        from opsml_cli.azureml.cloud import find_cloud
+
+        return find_cloud(self.settings, self.environment)
+
+    @cached_property
+    def identity(self) -> Identity:
+        from opsml_cli.azureml.auth import Identity
+
+        return Identity(self.settings, self.cloud, self.environment)
+
+    @cached_property
+    def rest(self) -> HttpRest:
+        from opsml_cli.azureml.rest import HttpRest
+
+        return HttpRest(self.place, self.cloud, self.identity, ca_bundle=self.settings.ca_bundle, clock=self.clock)
+
+    @cached_property
+    def record(self) -> Mapping[str, Any]:
+        """The workspace's own ARM resource."""
+        found: Mapping[str, Any] | None = self.rest.find("{ws}", WORKSPACE_VERSION)
+        if found is None:
+            place = self.place
+            raise NotFoundError(
+                f"no workspace {place.workspace_name!r} in resource group {place.resource_group!r}",
+                cause=f"looked in subscription {place.subscription_id} of {self.cloud.name}",
+                fix="check the settings (opsml config show), or make it: opsml workspace create",
+            )
+        return found
 
     @property
     def region(self) -> str:
         """The workspace's Azure region."""
-        ...
+        return str(self.record["location"])
 
     @property
+    def workspace_id(self) -> str:
+        """The GUID in container names and asset ids."""
+        return str(self.record["properties"]["workspaceId"])
+
+    @cached_property
     def data_plane(self) -> str:
-        """The base URL of run history and its kin, from the workspace's discovery document."""
-        ...
+        """The base URL of run history and its kin, from the workspace's discovery document; without a slash at the end."""
+        url = self.record["properties"]["discoveryUrl"]
+        found = self.rest.send("GET", url, "", audience="none").value
+        if not isinstance(found, Mapping) or not str(found.get("api", "")).startswith("https://"):
+            raise ContractError("the workspace's discovery document names no https address of its data plane")
+        return str(found["api"]).rstrip("/")
+
+    @cached_property
+    def _client(self) -> MLClient:
+        from opsml_cli.azureml.sdk import make_client
+
+        return make_client(self)
 
     def sdk(self) -> MLClient:
-        """Azure's SDK for this workspace, its noise caught in the debug log. Costs seconds: for YAML, upload and submit."""
-        ...
+        """Azure's SDK for this workspace. Costs seconds: for YAML, upload and submit. Its calls belong into
+        `sdk.quiet(what)`, which keeps its noise out of the output and translates its errors."""
+        return self._client

@@ -1,0 +1,25 @@
+"""The Azure ML workspace: its groups of operations, each made on first use so that a read costs only what it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opsml_cli.azureml.context import Context, Place
+
+if TYPE_CHECKING:
+    from opsml_cli.settings import AzureSettings
+
+
+class AzureWorkspace:
+    """The workspace that `settings` name. Nothing is connected before something is asked."""
+
+    kind = "azure"
+
+    def __init__(self, settings: AzureSettings, name: str = "azure", context: Context | None = None) -> None:
+        assert settings.subscription_id is not None
+        assert settings.resource_group is not None
+        assert settings.workspace_name is not None
+        place = Place(name, settings.subscription_id, settings.resource_group, settings.workspace_name)
+        self.name = name
+        self.location = f"{place.subscription_id}/{place.resource_group}/{place.workspace_name}"
+        self.context = context or Context(place, settings)
