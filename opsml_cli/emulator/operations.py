@@ -5,13 +5,27 @@ function that looks at local state. How soon a finished operation says so is the
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
+import sqlite3
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from opsml_cli.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from opsml_cli.emulator.clock import WallClock
+    from opsml_cli.emulator.identity import Identity
     from opsml_cli.emulator.site import Served
     from opsml_cli.emulator.wire import Call
+
+# How long Azure takes at least, in seconds, by the operation's prefix.
+_AZURE_SECONDS = {"oe": 90, "oeidp": 90, "od": 600, "be": 30, "bebes": 30, "bd": 30, "bdbes": 30, "s": 10, "jc": 5}
+PROVIDER = "Microsoft.MachineLearningServices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +64,188 @@ class Operations(Protocol):
         """Whether the newest operation on `subject` has not ended yet for its pollers: until then the resource shows the
         state in between, even when the work is done."""
         ...
+
+    def look(self, served: Served, operation: str) -> Operation | None:
+        """How an operation stands, counted as one poll; None for an unknown one."""
+        ...
+
+    def results_url(self, call: Call, served: Served, operation: str) -> str:
+        """Where the operation's result is polled."""
+        ...
+
+    def pacing(self) -> Mapping[str, str]:
+        """The headers that tell a client when to poll again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How soon a finished operation says so: after `polls` answers of `running`, after `seconds`, or (both None) after
+    the time that Azure takes. `hint`: whether answers say when to come back, which Azure's never do."""
+
+    polls: int | None = None
+    seconds: float | None = None
+    hint: bool = True
+
+    @classmethod
+    def read(cls, text: str) -> Pace:
+        """`fast`, `azure`, `polls=N` or `seconds=S`. UsageError."""
+        word, _, number = text.partition("=")
+        try:
+            if text == "fast":
+                return cls(polls=0)
+            if text == "azure":
+                return cls(hint=False)
+            if word == "polls" and int(number) >= 0:
+                return cls(polls=int(number))
+            if word == "seconds" and float(number) >= 0:
+                return cls(seconds=float(number))
+        except ValueError:
+            pass
+        raise UsageError(f"{text!r} is no pace", cause="use fast, azure, polls=N or seconds=S")
+
+    def reached(self, operation: Operation, now: datetime) -> bool:
+        """Whether work that is done may say so."""
+        if self.polls is not None:
+            return operation.polls > self.polls
+        least = self.seconds if self.seconds is not None else _AZURE_SECONDS.get(operation.prefix, 60)
+        return (now - datetime.fromisoformat(operation.started_at)).total_seconds() >= least
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is recorded. `polls` counts the looks of clients; `ended_at` empty: it runs. `succeeded`, `message` and `code`
+    are the end's."""
+
+    id: str
+    prefix: str
+    watch: str
+    subject: tuple[str, ...]
+    running: str
+    api_version: str
+    started_at: str
+    polls: int = 0
+    ended_at: str = ""
+    succeeded: bool = True
+    message: str = ""
+    code: str = ""
+
+
+class RecordedOperations:
+    """Operations in the workspaces' databases."""
+
+    def __init__(self, pace: Pace, watches: Mapping[str, Watch], clock: WallClock, identity: Identity) -> None:
+        self._pace = pace
+        self._watches = watches
+        self._clock = clock
+        self._identity = identity
+
+    def begin(
+        self,
+        call: Call,
+        prefix: str,
+        watch: str,
+        subject: Sequence[str],
+        *,
+        location: str | None = None,
+        running: str = "Updating",
+        minutes: int = 30,
+    ) -> Mapping[str, str]:
+        served = call.served
+        operation = Operation(
+            _new_id(prefix, served.workspace_id, subject),
+            prefix,
+            watch,
+            tuple(subject),
+            running,
+            call.api_version,
+            self._clock.now().isoformat(),
+        )
+        with served.local.store.write() as connection:
+            _insert(connection, operation)
+        headers = {"x-ms-async-operation-timeout": f"PT{minutes // 60}H" if minutes % 60 == 0 else f"PT{minutes}M"}
+        if prefix == "compute":
+            url = self._url(call, served, "computeOperationsStatus", operation.id)
+            return {"azure-asyncoperation": f"{url}&service=new", **headers, **self.pacing()}
+        if prefix != "jc":
+            headers["azure-asyncoperation"] = self._url(call, served, "mfeOperationsStatus", operation.id)
+        if location == "resource":
+            headers["location"] = f"{call.site.base}{call.path}?api-version={call.api_version}"
+        elif location == "results":
+            headers["location"] = self.results_url(call, served, operation.id)
+        return {**headers, **self.pacing()}
+
+    def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
+        with served.local.store.read() as connection:
+            row = connection.execute(
+                "SELECT document FROM operations WHERE watch = ? AND subject = ? ORDER BY sequence DESC LIMIT 1",
+                (watch, _subject(subject)),
+            ).fetchone()
+        return row is not None and not self._advanced(served, _read(row["document"])).ended_at
+
+    def look(self, served: Served, operation: str) -> Operation | None:
+        with served.local.store.read() as connection:
+            row = connection.execute("SELECT document FROM operations WHERE id = ?", (operation,)).fetchone()
+        return None if row is None else self._advanced(served, _read(row["document"]))
+
+    def results_url(self, call: Call, served: Served, operation: str) -> str:
+        return self._url(call, served, "mfeOperationResults", operation)
+
+    def pacing(self) -> Mapping[str, str]:
+        return {"retry-after-ms": "50"} if self._pace.hint else {}
+
+    def _advanced(self, served: Served, operation: Operation) -> Operation:
+        """The operation after one more look; recorded."""
+        if operation.ended_at:
+            return operation
+        counted = replace(operation, polls=operation.polls + 1)
+        now = self._clock.now()
+        outcome = self._watches[operation.watch](served, operation.subject)
+        if outcome.done is not None and self._pace.reached(counted, now):
+            counted = replace(
+                counted, ended_at=now.isoformat(), succeeded=outcome.done, message=outcome.message, code=outcome.code
+            )
+        if counted.ended_at or self._pace.polls:
+            with served.local.store.write() as connection:
+                _update(connection, counted)
+        return counted
+
+    def _url(self, call: Call, served: Served, collection: str, operation: str) -> str:
+        """As Azure's, with a signature that the client hands back untouched."""
+        path = f"/subscriptions/{served.subscription}/providers/{PROVIDER}/locations/{served.region}/{collection}/{operation}"
+        ticks = str(int(self._clock.now().timestamp() * 10_000_000) + 621_355_968_000_000_000)
+        return f"{call.site.base}{path}?api-version={call.api_version}&{self.signature(operation, ticks)}"
+
+    def signature(self, operation: str, ticks: str) -> str:
+        """The query's signed part: time, certificate, signature, hash."""
+        signed = self._identity.signature(f"{operation}\n{ticks}")
+        digest = hashlib.sha256(operation.encode()).hexdigest()
+        return f"t={ticks}&c={self._identity.certificate}&s={signed}&h={digest}"
+
+
+def _new_id(prefix: str, workspace_id: str, subject: Sequence[str]) -> str:
+    if prefix == "compute":
+        return str(uuid.uuid4())
+    last = subject[0] if prefix == "jc" else secrets.token_urlsafe(32) if prefix == "s" else str(uuid.uuid4())
+    return f"{prefix}:{workspace_id}:{last}"
+
+
+def _subject(names: Sequence[str]) -> str:
+    return json.dumps([name.casefold() for name in names])
+
+
+def _insert(connection: sqlite3.Connection, operation: Operation) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO operations(id, watch, subject, sequence, created_at, document) "
+        "VALUES (?, ?, ?, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM operations), ?, ?)",
+        (operation.id, operation.watch, _subject(operation.subject), operation.started_at, json.dumps(asdict(operation))),
+    )
+
+
+def _update(connection: sqlite3.Connection, operation: Operation) -> None:
+    connection.execute("UPDATE operations SET document = ? WHERE id = ?", (json.dumps(asdict(operation)), operation.id))
+
+
+def _read(text: str) -> Operation:
+    document: dict[str, Any] = json.loads(text)
+    return Operation(**{**document, "subject": tuple(document["subject"])})

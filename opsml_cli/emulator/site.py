@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opsml_cli.emulator.clock import WallClock
+    from opsml_cli.emulator.identity import Identity
     from opsml_cli.emulator.operations import Operations
+    from opsml_cli.local.azure_names import AzureNames
     from opsml_cli.local.workspace import LocalWorkspace
 
 REGION = "local"
@@ -35,7 +42,40 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What every handler may ask. `base` is `https://localhost:PORT`, without a slash at the end."""
+    """What every handler may ask. `base` is `https://localhost:PORT`, without a slash at the end; `root` is the first
+    workspace's folder."""
 
     base: str
+    root: Path
     operations: Operations
+    identity: Identity
+    clock: WallClock
+
+    @contextmanager
+    def first(self) -> Iterator[LocalWorkspace]:
+        """The first workspace, whose database also holds what is not of one workspace alone."""
+        from opsml_cli.local.workspace import LocalWorkspace
+
+        workspace = LocalWorkspace(self.root)
+        try:
+            yield workspace
+        finally:
+            workspace.store.close()
+
+    def workspaces(self) -> list[AzureNames]:
+        """Every workspace that is served, the first one first."""
+        from opsml_cli.local.azure_names import Directory
+
+        with self.first() as workspace:
+            return Directory(workspace).list()
+
+    @contextmanager
+    def serve(self, names: AzureNames) -> Iterator[Served]:
+        """The workspace of those names, with a connection of its own until the block ends."""
+        from opsml_cli.local.workspace import LocalWorkspace
+
+        local = LocalWorkspace(self.root / names.folder if names.folder else self.root)
+        try:
+            yield Served(local, names.subscription, names.resource_group, names.name, names.workspace_id, names.account, REGION)
+        finally:
+            local.store.close()

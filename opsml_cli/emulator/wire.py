@@ -19,7 +19,9 @@ JSON = "application/json; charset=utf-8"
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. `parameters` are those of the route's template, percent-decoded; header names are lower case; `body` is
-    whole. `workspace` is what the path's `{ws}` names, `principal` who calls; None where the route has none."""
+    whole. `path` is as it was sent, still percent-encoded. `workspace` is what the path's `{ws}` names, or by its `{account}`
+    (the storage account), else the first one; None below a resource group. `principal` is who calls; None where the route
+    needs no bearer token."""
 
     method: str
     path: str
@@ -65,7 +67,8 @@ class Reply:
 
 class WireError(Exception):
     """A refusal as the management front end words it. `code` is `UserError` for 404 too; the semantic codes are `inner`,
-    outermost first; `form` says which error body: ARM's, the data plane's, or a blob's."""
+    outermost first; `form` says which error body: `arm`, `data` (the data plane's), `blob`, or `plain` (code and message
+    alone, as the resource manager itself refuses); None: that of the route."""
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class WireError(Exception):
         inner: tuple[str, ...] = (),
         parameters: Mapping[str, str] | None = None,
         message_format: str | None = None,
-        form: str = "arm",
+        form: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)

@@ -1,0 +1,185 @@
+"""The emulator's application: bare ASGI, one way for every request.
+
+Guard (loopback names only) > route > body > token, role, workspace > handler, in a thread > answer with Azure's headers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from opsml_cli.domain.errors import OpsmlError
+from opsml_cli.emulator import access, answers, errors
+from opsml_cli.emulator.clock import SystemWallClock, WallClock
+from opsml_cli.emulator.identity import Identity
+from opsml_cli.emulator.operations import Pace, RecordedOperations
+from opsml_cli.emulator.routing import Match, Request, Table, every_route, every_watch
+from opsml_cli.emulator.site import Site
+from opsml_cli.emulator.wire import Call, Reply, WireError
+from opsml_cli.local.guard import ASGIApp, Guard, Receive, Scope, Send, bearer, loopback_names
+
+THREADS = 24
+# What Azure takes: 4 MiB for a management request, 256 MiB for one part of a blob.
+MAX_BODY_BYTES = {"sas": 256 << 20, "scoring": 16 << 20}
+MAX_DOCUMENT_BYTES = 4 << 20
+# Azure has more below these than is emulated.
+_AZURE = ("/subscriptions/", "/history/", "/data/", "/mferp/", "/providers/", "/v1.0/", "/rp/", "/metric/", "/mlflow/")
+_log = logging.getLogger("opsml.emulator")
+
+
+def make_app(root: Path, port: int, *, pace: str = "fast", clock: WallClock | None = None) -> ASGIApp:
+    """The application behind the guard, for the workspace in `root` and those below it, addressed on `port`."""
+    time = clock or SystemWallClock()
+    base = f"https://localhost:{port}"
+    identity = Identity(base, root, time)
+    operations = RecordedOperations(Pace.read(pace), every_watch(), time, identity)
+    return Guard(Emulator(Site(base, root, operations, identity, time)), loopback_names(port))
+
+
+class Emulator:
+    """One ASGI application for all routes."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._table = Table(every_route())
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="emulator")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        request = self._request(scope)
+        try:
+            body = await _body(receive, request.match)
+            if body is None:
+                return
+            answer = self._answer(request, body)
+        except WireError as error:
+            answer = iter((self._refusal(error, request),))
+        reply = await loop.run_in_executor(self._pool, next, answer, None)
+        assert isinstance(reply, Reply)
+        try:
+            content = _content(reply)
+            seconds = loop.time() - started
+            headers = answers.headers(
+                reply, access.form_of(request.match), request.correlation, self._site.clock.now(), seconds
+            )
+            if content is not None:
+                headers.setdefault("content-length", str(len(content)))
+            raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+            await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+            while content is None and isinstance(part := await loop.run_in_executor(self._pool, next, answer, None), bytes):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": content or b""})
+        finally:
+            # Also when the client went away: the workspace's connection is closed with the answer.
+            await loop.run_in_executor(self._pool, getattr(answer, "close", lambda: None))
+
+    def _request(self, scope: Scope) -> Request:
+        path = scope["raw_path"].decode("latin-1").partition("?")[0]
+        return Request(
+            scope["method"],
+            path,
+            dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+            {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            bearer(scope),
+            self._table.find(scope["method"], path),
+            str(uuid.uuid4()),
+        )
+
+    def _answer(self, request: Request, body: bytes) -> Iterator[Reply | bytes]:
+        """The reply, then the parts of its content where it comes in parts. Runs in threads, one step at a time."""
+        try:
+            yield from self._handled(request, body)
+        except WireError as error:
+            yield self._refusal(error, request)
+        except OpsmlError as error:
+            yield self._refusal(errors.translated(error), request)
+        except Exception:
+            _log.exception("%s %s failed (%s)", request.method, request.path, request.correlation)
+            yield self._refusal(errors.unexpected(), request)
+
+    def _handled(self, request: Request, body: bytes) -> Iterator[Reply | bytes]:
+        match = request.match
+        if not isinstance(match, Match):
+            raise _unknown(request.method, request.path, match)
+        with self._site.first() as first:
+            admitted = access.admit(request, match, self._site.identity, first)
+        call = Call(
+            request.method,
+            request.path,
+            match.parameters,
+            request.query,
+            request.headers,
+            body,
+            self._site,
+            principal=admitted.principal,
+        )
+        with ExitStack() as stack:
+            if admitted.names is not None:
+                call = replace(call, workspace=stack.enter_context(self._site.serve(admitted.names)))
+            reply = match.route.handler(call)
+            yield reply
+            if reply.content is not None and not isinstance(reply.content, bytes):
+                yield from reply.content
+
+    def _refusal(self, error: WireError, request: Request) -> Reply:
+        return errors.reply(error, access.form_of(request.match), self._site.clock.now(), request.correlation)
+
+
+def _content(reply: Reply) -> bytes | None:
+    """The whole content; None when it comes in parts."""
+    if isinstance(reply.content, bytes):
+        return reply.content
+    if reply.content is not None:
+        return None
+    return b"" if reply.status in (204, 304) else orjson.dumps(reply.value, option=orjson.OPT_NON_STR_KEYS)
+
+
+async def _body(receive: Receive, match: Match | frozenset[str]) -> bytes | None:
+    """The whole body; None when the client went away. WireError 413."""
+    limit = MAX_BODY_BYTES.get(match.route.access, MAX_DOCUMENT_BYTES) if isinstance(match, Match) else MAX_DOCUMENT_BYTES
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message: Mapping[str, Any] = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit, match)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(limit: int, match: Match | frozenset[str]) -> WireError:
+    headers = {"connection": "close"}
+    if access.form_of(match) == "blob":
+        message = "The request body is too large and exceeds the maximum permissible limit."
+        return WireError(413, message, code="RequestBodyTooLarge", headers=headers)
+    message = f"The request content size exceeds the maximum size of '{limit >> 20} MB'."
+    return WireError(413, message, code="RequestContentTooLarge", form="plain", headers=headers)
+
+
+def _unknown(method: str, path: str, methods: frozenset[str]) -> WireError:
+    if methods:
+        allow = {"allow": ", ".join(sorted(methods))}
+        message = f"The requested resource does not support http method '{method}'."
+        return WireError(405, message, code="MethodNotAllowed", form="plain", headers=allow)
+    if path.lower().startswith(_AZURE):
+        return WireError(
+            501, f"{method} {path} is not emulated; docs/emulator.md lists what is.", code="NotImplemented", form="plain"
+        )
+    return WireError(404, f"No service answers {method} {path}.", code="NotFound", form="plain")
