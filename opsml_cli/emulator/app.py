@@ -25,7 +25,7 @@ from opsml_cli.emulator.operations import Pace, RecordedOperations
 from opsml_cli.emulator.routing import Match, Request, Table, every_route, every_watch
 from opsml_cli.emulator.site import Site
 from opsml_cli.emulator.wire import Call, Reply, WireError
-from opsml_cli.local.guard import ASGIApp, Guard, Receive, Scope, Send, bearer, loopback_names
+from opsml_cli.guard import ASGIApp, Guard, Receive, Scope, Send, bearer, loopback_names
 
 THREADS = 24
 # What Azure takes: 4 MiB for a management request, 256 MiB for one part of a blob.

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.emulator.wire import WireError
-from opsml_cli.local.guard import same_secret
+from opsml_cli.guard import same_secret
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.principals import Application
 
@@ -171,7 +171,7 @@ def _make_key(path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    from opsml_cli.local import files
+    from opsml_cli.content import files
 
     text = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsml_cli.local import files
+from opsml_cli.content import files
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.content.files import write_atomic
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from opsml_cli.guard import same_secret
 from opsml_cli.local import roles
 from opsml_cli.local.clock import now, parse, stamp
-from opsml_cli.local.files import write_atomic
-from opsml_cli.local.guard import same_secret
 
 if TYPE_CHECKING:
     import sqlite3
