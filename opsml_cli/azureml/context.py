@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.auth import Identity
     from opsml_cli.azureml.cloud import Cloud
     from opsml_cli.azureml.rest import HttpRest
+    from opsml_cli.azureml.storage import Storage
     from opsml_cli.settings import AzureSettings
 
 WORKSPACE_VERSION = "2024-10-01"
@@ -159,6 +160,13 @@ class Context:
         if not isinstance(found, Mapping) or not str(found.get("api", "")).startswith("https://"):
             raise ContractError("the workspace's discovery document names no https address of its data plane")
         return str(found["api"]).rstrip("/")
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The workspace's datastores."""
+        from opsml_cli.azureml.storage import Storage
+
+        return Storage(self)
 
     @cached_property
     def _client(self) -> MLClient:

@@ -75,7 +75,7 @@ class HttpRest:
     # --- Rest
 
     def get(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any:
-        return self._exchange("GET", self._url(path, version, query), audience=audience).value
+        return _answer(self._exchange("GET", self._url(path, version, query), audience=audience)).value
 
     def find(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any | None:
         try:
@@ -88,7 +88,7 @@ class HttpRest:
         seen = set()
         while url:
             seen.add(url)
-            page = self._exchange("GET", url, audience=audience).value
+            page = _answer(self._exchange("GET", url, audience=audience)).value
             if not isinstance(page, dict) or not isinstance(page.get("value", []), list):
                 raise ContractError(f"{self._shown(url)}: the answer is no page of a list")
             yield from page.get("value", [])
@@ -110,9 +110,8 @@ class HttpRest:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
-        return self._exchange(
-            method, self._url(path, version, {}), body, audience=audience, headers=headers, repeatable=repeatable
-        )
+        url = self._url(path, version, {})
+        return _answer(self._exchange(method, url, body, audience=audience, headers=headers, repeatable=repeatable))
 
     def operation(self, answer: Answer) -> OperationState:
         status_url = answer.headers.get("azure-asyncoperation")
@@ -120,7 +119,7 @@ class HttpRest:
         if url is None:
             return OperationState(True)
         self._same_origin(url, self._cloud.resource_manager)
-        poll = self._exchange("GET", url)
+        poll = _answer(self._exchange("GET", url))
         document = poll.value if isinstance(poll.value, dict) else {}
         if status_url is None:
             return OperationState(None if poll.status == 202 else True)
@@ -131,18 +130,12 @@ class HttpRest:
             return OperationState(False, errors.failed(document, "the operation"))
         return OperationState(None)
 
-    # --- blobs: signed URLs carry their own right
-
-    def send_signed(
-        self,
-        method: str,
-        url: str,
-        content: bytes = b"",
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """A request to a signed URL: no token is added. Repeated whatever the method is: blobs are written whole."""
-        return self._exchange(method, url, content, audience="none", headers=headers, repeatable=True)
+    def blob(
+        self, method: str, url: str, content: bytes | None = None, *, headers: Mapping[str, str], audience: str
+    ) -> httpx.Response:
+        """A request to the object storage, repeated whatever its method is: objects are written whole. `audience` `none`: the
+        URL is signed and carries its own right."""
+        return self._exchange(method, url, content, audience=audience, headers=headers, repeatable=True)
 
     # --- how
 
@@ -166,7 +159,7 @@ class HttpRest:
         audience: str | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
-    ) -> Answer:
+    ) -> httpx.Response:
         import httpx
 
         if urlsplit(url).scheme != "https":
@@ -207,10 +200,10 @@ class HttpRest:
                 self._pause(attempt, response.headers)
                 continue
             if status == 404 and method == "DELETE" and uncertain:
-                return _answer(response)  # an attempt before this one did it
+                return response  # an attempt before this one did it
             if status >= 300:
                 raise errors.refused(status, response.text, what, response.headers)
-            return _answer(response)
+            return response
 
     def _translated(self, error: Exception, what: str, twice: bool, broken: bool) -> OpsmlError:
         found = errors.translate(error, what)

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from opsml_cli import settings, workspaces
-from opsml_cli.domain.errors import ConfigError, UnsupportedError
+from opsml_cli.domain.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -182,8 +182,8 @@ def test_named_workspaces(project) -> None:
     assert workspaces.choose(settings.load({}, workspace="plain", cwd=project)).location == str(project / ".opsml-plain")
     loaded = settings.load({}, workspace="staging", cwd=project)
     assert workspaces.choose(loaded).location == "s/r/w"
-    with pytest.raises(UnsupportedError):
-        workspaces.open_workspace(loaded)
+    opened = workspaces.open_workspace(loaded)
+    assert (opened.name, opened.kind, opened.location) == ("staging", "azure", "s/r/w")
     with pytest.raises(ConfigError) as caught:
         workspaces.choose(settings.load({}, workspace="stagin", cwd=project))
     assert "'staging'" in str(caught.value.cause)
