@@ -43,6 +43,7 @@ def from_document(document: Mapping[str, Any]) -> AutoMLSpec:
 def fingerprint(spec: AutoMLSpec, contents: Mapping[str, str]) -> str:
     """Names one piece of work: the spec without its labels, and the sha256 of each table (`contents`, by field)."""
     document = {key: value for key, value in to_document(spec).items() if key not in _NOT_IDENTITY and key not in contents}
+    document["features"].pop("display_name", None)
     text = json.dumps([document, dict(contents)], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

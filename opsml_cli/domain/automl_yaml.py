@@ -47,19 +47,29 @@ class Reading:
     ignored: tuple[str, ...] = ()
 
 
-def read_automl(value: object, folder: Path, where: Where = (), bound: Mapping[str, TableSource] | None = None) -> Reading:
+def read_automl(
+    value: object,
+    folder: Path,
+    where: Where = (),
+    bound: Mapping[str, TableSource] | None = None,
+    *,
+    remote: bool = False,
+) -> Reading:
     """Read the mapping `value`. Relative paths start from `folder`. `where` is the mapping's place in a larger document.
-    `bound` holds tables by the exact text that names them (a pipeline's `${{…}}` bindings, already resolved).
+    `bound` holds tables by the exact text that names them (a pipeline's `${{…}}` bindings, already resolved). With `remote`
+    the workspace reads addresses (`azureml://…`, URLs); otherwise they are refused.
 
     Raises FieldError naming the field."""
-    return _Reader(folder, bound or {}).read(Fields(value, where))
+    return _Reader(folder, bound or {}, remote).read(Fields(value, where))
 
 
 class _Reader:
-    def __init__(self, folder: Path, bound: Mapping[str, TableSource]) -> None:
+    def __init__(self, folder: Path, bound: Mapping[str, TableSource], remote: bool) -> None:
         self.folder = folder
+        self.remote = remote
         self.bound = bound
         self.ignored: list[str] = []
+        self.features: dict[str, object] = {}
 
     def read(self, job: Fields) -> Reading:
         job.raw("$schema")
@@ -70,7 +80,7 @@ class _Reader:
         if data is None or target is None:
             missing = "training_data" if data is None else "target_column_name"
             raise FieldError((*job.where, missing), f"{missing} is missing")
-        allowed, blocked, training = self._training(job)
+        allowed, blocked = self._training(job)
         size, cross = self._validation(job)
         spec = AutoMLSpec(
             data=data,
@@ -88,7 +98,7 @@ class _Reader:
             weight_column=job.text("weight_column_name"),
             positive_label=job.text("positive_label"),
             drop_columns=self._featurization(job),
-            features=training,
+            features=self.features,
             experiment=self._name(job, "experiment_name") or "Default",
             name=self._name(job, "name"),
             compute=self._compute(job),
@@ -127,6 +137,7 @@ class _Reader:
         for key in ("max_nodes", "max_cores_per_trial"):
             if limits.raw(key) is not None:
                 self.ignored.append(f"limits.{key}")
+                self._keep("limits", key, limits.raw(key))
         limits.done()
         return read
 
@@ -173,34 +184,45 @@ class _Reader:
     def _source(self, text: str, where: Where) -> TableSource:
         if text in self.bound:
             return self.bound[text]
-        if text.startswith("azureml://"):
-            raise FieldError(where, f"{text!r} lies on Azure", "register it here first: opsml data register NAME FILE")
+        if "://" in text and not text.startswith("file://"):
+            return self._address(text, where)
         if text.startswith(_ASSET_PREFIX):
             try:
                 return TableSource(asset=names.parse_ref(text))
             except UsageError as error:
                 raise FieldError(where, error.message, error.cause) from error
-        if "://" in text and not text.startswith("file://"):
-            raise FieldError(where, f"{text!r} is a URL", "register it first: opsml data register NAME URL")
         return TableSource(path=str(self.folder / text.removeprefix("file://")))
 
-    def _training(self, job: Fields) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, object]]:
+    def _address(self, text: str, where: Where) -> TableSource:
+        if self.remote:
+            return TableSource(path=text)
+        if text.startswith("azureml://"):
+            raise FieldError(where, f"{text!r} lies on Azure", "register it here first: opsml data register NAME FILE")
+        raise FieldError(where, f"{text!r} is a URL", "register it first: opsml data register NAME URL")
+
+    def _keep(self, section: str, key: str, value: object) -> None:
+        """Keep a setting that has no field of its own, for workspaces where it has an effect."""
+        kept = self.features.setdefault(section, {})
+        assert isinstance(kept, dict)
+        kept[key] = value
+
+    def _training(self, job: Fields) -> tuple[tuple[str, ...], tuple[str, ...]]:
         training = job.section("training")
         if training is None:
-            return (), (), {}
+            return (), ()
         allowed, blocked = training.words("allowed_training_algorithms"), training.words("blocked_training_algorithms")
-        features: dict[str, object] = {}
         for switch, usual in _TRAINING_SWITCHES.items():
             value = training.flag(switch)
             if value is not None and value is not usual:
                 self.ignored.append(f"training.{switch}")
-                features[switch] = value
+                self._keep("training", switch, value)
         for key in ("ensemble_model_download_timeout", "ensemble_model_download_timeout_minutes", "stack_ensemble_settings",
                     "training_mode"):  # fmt: skip
             if training.raw(key) is not None:
                 self.ignored.append(f"training.{key}")
+                self._keep("training", key, training.raw(key))
         training.done()
-        return allowed, blocked, features
+        return allowed, blocked
 
     def _featurization(self, job: Fields) -> tuple[str, ...]:
         featurization = job.section("featurization")
@@ -210,7 +232,11 @@ class _Reader:
                     "enable_dnn_featurization"):  # fmt: skip
             if featurization.raw(key) is not None:
                 self.ignored.append(f"featurization.{key}")
-        if featurization.text("mode") == "off":
+                self._keep("featurization", key, featurization.raw(key))
+        mode = featurization.text("mode")
+        if mode is not None:
+            self._keep("featurization", "mode", mode)
+        if mode == "off":
             self.ignored.append("featurization.mode")
         dropped = featurization.words("drop_columns")
         featurization.done()
@@ -232,8 +258,10 @@ class _Reader:
         return None if text is None else text.removeprefix(_ASSET_PREFIX)
 
     def _without_effect(self, job: Fields) -> None:
-        job.raw("display_name")
+        if job.raw("display_name") is not None:
+            self.features["display_name"] = job.raw("display_name")
         job.raw("outputs")  # the outputs' names; where they lie is the workspace's own business
         for key in _WITHOUT_EFFECT:
             if job.raw(key) is not None:
                 self.ignored.append(key)
+                self.features[key] = job.raw(key)

@@ -42,7 +42,7 @@ class TableSource:
     """Where rows come from: a registered asset, or a file or folder on this machine. Exactly one is set."""
 
     asset: AssetRef | None = None
-    path: str | None = None
+    path: str | None = None  # or an address, where the workspace reads such (`azureml://…`)
 
     def __str__(self) -> str:
         return str(self.asset) if self.asset is not None else str(self.path)
@@ -66,7 +66,7 @@ class AutoMLSpec:
 
     `task` and `metric` None are told from the target. At most one of `cross_validations`, `validation_data` and
     `validation_size` (a share of the rows, 0 to 1) is set. `features` holds the settings of Azure's YAML that have no
-    field of their own here (featurization, training), as the YAML has them."""
+    field of their own here (limits, featurization, training, resources, …), as the YAML has them."""
 
     data: TableSource
     target_column: str
@@ -144,7 +144,7 @@ class AutoMLOutcome:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job of any kind. Times are ISO 8601 UTC; `error` is the reason when `status` is Failed. `attempts` above 1: its
-    process died, and the job went on from its finished trials."""
+    process died, and the job went on from its finished trials. `notes`: what its workspace does otherwise than asked."""
 
     name: str
     kind: JobKind
@@ -162,3 +162,4 @@ class Job:
     spec: Mapping[str, object] = field(default_factory=dict)
     automl: AutoMLOutcome | None = None
     attempts: int = 1
+    notes: tuple[str, ...] = ()

@@ -151,6 +151,7 @@ def _record(row: sqlite3.Row) -> Record:
     document = json.loads(row["document"])
     parent = document.pop("display_parent")
     job = document.pop("job")
+    job["notes"] = tuple(job.get("notes", ()))
     automl = job.pop("automl")
     return Record(
         job=Job(

@@ -46,6 +46,8 @@ def train(
 
     gates = [parse_gate(text) for text in spec.gates]
     job = workspace.jobs.begin_automl(spec)
+    for note in job.notes:
+        progress.note(note)
     if job.status is not JobState.NOT_STARTED or job.started_at is not None:
         progress.note(f"job {job.name} does exactly this already; following it (another --seed makes it another training)")
     elif job.attempts > 1:

@@ -184,7 +184,11 @@ def test_azures_yaml_becomes_a_spec() -> None:
         allowed_algorithms=("LightGBM",),
         blocked_algorithms=("KNN",),
         positive_label="yes",
-        features={"enable_stack_ensemble": True},
+        features={
+            "limits": {"max_nodes": 4},
+            "training": {"enable_stack_ensemble": True},
+            "featurization": {"blocked_transformers": ["LabelEncoder"], "mode": "auto"},
+        },
         experiment="exp",
         name="my-job",
         compute="cpu-cluster",

@@ -120,9 +120,10 @@ def _spec(session: Session, file: str | None, flags: dict[str, Any], limits: dic
         from opsml_cli.documents import read_document
 
         document = read_document(Path(file))
-        reading: Reading = document.read(lambda value: read_automl(value, document.folder))
+        local = session.workspace.kind == "local"
+        reading: Reading = document.read(lambda value: read_automl(value, document.folder, remote=not local))
         spec = reading.spec
-        if reading.ignored and session.workspace.kind == "local":
+        if reading.ignored and local:
             session.progress.warn(f"{file}: without effect on this machine: {', '.join(reading.ignored)}")
         for group in _EXCLUSIVE:
             if any(name in flags for name in group):

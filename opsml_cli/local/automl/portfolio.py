@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.errors import UnsupportedError, UsageError
-from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.algorithms import known_algorithm
+from opsml_cli.domain.errors import UnsupportedError
 from opsml_cli.domain.job import Task
 
 if TYPE_CHECKING:
@@ -19,18 +19,6 @@ RANDOM_TREES = "ExtremeRandomTrees"
 FORESTS = (FOREST, RANDOM_TREES)
 ENSEMBLE = "VotingEnsemble"
 LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
-
-# Azure AutoML's names for tabular classification and regression; those that are not trained here are known, not wrong.
-_AZURE = {
-    Task.CLASSIFICATION: (
-        "LogisticRegression", "SGD", "MultinomialNaiveBayes", "BernoulliNaiveBayes", "SVM", "LinearSVM", "KNN", "DecisionTree",
-        "RandomForest", "ExtremeRandomTrees", "LightGBM", "GradientBoosting", "XGBoostClassifier",
-    ),
-    Task.REGRESSION: (
-        "ElasticNet", "GradientBoosting", "DecisionTree", "KNN", "LassoLars", "SGD", "RandomForest", "ExtremeRandomTrees",
-        "LightGBM", "XGBoostRegressor",
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +37,9 @@ def trained_here(task: Task) -> tuple[str, ...]:
 def algorithms(task: Task, allowed: Sequence[str], blocked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the algorithms to try, notes on allowed ones that this machine does not train). UsageError for unknown names or
     when nothing is left."""
-    known = {name.casefold(): name for name in _AZURE[task]}
     here = trained_here(task)
-
-    def resolve(names: Sequence[str], option: str) -> list[str]:
-        found = []
-        for name in names:
-            if name.casefold() not in known:
-                raise UsageError(
-                    f"{name!r} is no algorithm for {task.value}",
-                    cause=did_you_mean(name, list(known.values())) or f"known are: {', '.join(known.values())}",
-                    fix=f"{option} NAME, one of: {', '.join(here)}",
-                )
-            found.append(known[name.casefold()])
-        return found
-
-    wanted, unwanted = resolve(allowed, "--allow-algorithm"), resolve(blocked, "--block-algorithm")
+    wanted = [known_algorithm(name, task, "--allow-algorithm", here) for name in allowed]
+    unwanted = [known_algorithm(name, task, "--block-algorithm", here) for name in blocked]
     absent = tuple(name for name in wanted if name not in here)
     left = tuple(name for name in here if (not wanted or name in wanted) and name not in unwanted)
     if not left:
