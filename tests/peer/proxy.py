@@ -6,6 +6,7 @@ authority, and what it does not stand in for it refuses, so no test reaches out.
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import ssl
 import threading
@@ -15,10 +16,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tokens import Tokens
+
 REGION = "local"
+MANAGEMENT, LOGIN = "management.azure.com", "login.microsoftonline.com"
 HOSTS = (
-    "management.azure.com",
-    "login.microsoftonline.com",
+    MANAGEMENT,
+    LOGIN,
     "*.blob.core.windows.net",
     "*.api.azureml.ms",
     f"*.{REGION}.inference.ml.azure.com",
@@ -47,7 +51,7 @@ class Mapping:
 
     def path(self, host: str, path: str) -> str | None:
         """The emulator's path for `path` on an Azure host; None for a host that nobody stands in for."""
-        if host in {"management.azure.com", "login.microsoftonline.com"} or host.endswith(".api.azureml.ms"):
+        if host in {MANAGEMENT, LOGIN} or host.endswith(".api.azureml.ms"):
             return path
         if host.endswith(BLOB):
             return f"/_blob/{host}{path}"
@@ -73,8 +77,8 @@ class Mapping:
 
 
 @contextmanager
-def serving(emulator: str, emulator_roots: Path, certificate: Path) -> Iterator[str]:
-    """The proxy's own address while the block runs."""
+def serving(emulator: str, emulator_ml: str, emulator_roots: Path, certificate: Path) -> Iterator[str]:
+    """The proxy's own address while the block runs. `emulator_ml` is the emulator's audience of data-plane tokens."""
     inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     inside.load_cert_chain(certificate)
     outside = ssl.create_default_context(cafile=str(emulator_roots))
@@ -84,6 +88,7 @@ def serving(emulator: str, emulator_roots: Path, certificate: Path) -> Iterator[
         pass
 
     Handler.inside, Handler.outside, Handler.mapping = inside, outside, mapping
+    Handler.tokens = Tokens(emulator, emulator_ml)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
@@ -104,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     inside: ssl.SSLContext
     outside: ssl.SSLContext
     mapping: Mapping
+    tokens: Tokens
     azure_host = ""
     _emulator: http.client.HTTPSConnection | None = None
 
@@ -130,11 +136,21 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in OWN_HEADERS}
+        for name in ("Authorization", "x-azureml-token"):
+            if name in self.headers:
+                headers[name] = self.tokens.own(self.headers[name])
+        audience = None
+        if self.azure_host == LOGIN and self.command == "POST":
+            body, audience = self.tokens.asked(body)
         if "json" in self.headers.get("content-type", ""):
             body = self.mapping.forth(body.decode()).encode()
         answer, content = self._asked(path, body, headers)
         if "json" in (answer.getheader("content-type") or ""):
             content = self.mapping.back(content.decode()).encode()
+        if audience is not None and answer.status == 200:
+            value = json.loads(content)
+            value["access_token"] = self.tokens.given(value["access_token"], audience)
+            content = json.dumps(value).encode()
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in OWN_HEADERS:

@@ -20,15 +20,19 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from certificates import issue  # noqa: E402
+from emulator_support import emulated  # noqa: E402
+from furniture import furnish  # noqa: E402
 from layout import lay_out  # noqa: E402
 from page import write_page  # noqa: E402
 from proxy import HOSTS, serving  # noqa: E402
 from reasons import why_not_run  # noqa: E402
 from sdist import Unreachable, fetched  # noqa: E402
 from suites import SUITES  # noqa: E402
+
+from opsml_cli.emulator.identity import ML_AUDIENCE  # noqa: E402
 
 CACHE = CHECKOUT / "build" / "peer"
 
@@ -59,37 +63,34 @@ def run(suites: Sequence[str], select: Sequence[str] = (), keep: Path | None = N
 @contextmanager
 def _emulator(folder: Path) -> Iterator[dict[str, str]]:
     """An emulator with what the tests find in their own workspace, the proxy before it, and the variables that lead there."""
-    from emulator_site import started
-
-    with started(folder / "site") as site:
+    site = folder / "site"
+    site.mkdir()
+    with emulated(site) as emulator:
+        with emulator.client() as client:
+            furnish(client, emulator.ws)
         root, certificate = issue(folder, HOSTS)
-        with serving(site.url, site.roots, certificate) as proxy:
+        with serving(emulator.url, ML_AUDIENCE, emulator.bundle, certificate) as proxy:
             bundle = folder / "roots.pem"
-            bundle.write_bytes(root.read_bytes() + site.roots.read_bytes())
+            bundle.write_bytes(root.read_bytes() + emulator.bundle.read_bytes())
             home = folder / "home"
             home.mkdir(exist_ok=True)
-            kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS") if name in os.environ}
-            session = {name: value for name, value in os.environ.items() if name == "OPSML_TEST_SESSION"}
-            yield (
-                kept
-                | session
-                | {
-                    "HOME": str(home),
-                    "HTTPS_PROXY": proxy,
-                    "NO_PROXY": "localhost,127.0.0.1",
-                    "REQUESTS_CA_BUNDLE": str(bundle),
-                    "SSL_CERT_FILE": str(bundle),
-                    "ML_SUBSCRIPTION_ID": site.subscription,
-                    "ML_RESOURCE_GROUP": site.resource_group,
-                    "ML_WORKSPACE_NAME": site.workspace_name,
-                    "ML_TENANT_ID": site.tenant,
-                    "ML_CLIENT_ID": site.client_id,
-                    "ML_CLIENT_SECRET": site.client_secret,
-                    "ML_TEST_STORAGE_ACCOUNT_NAME": "someaccount",
-                    "ML_TEST_STORAGE_ACCOUNT_PRIMARY_KEY": "Zmlyc3Qga2V5",
-                    "ML_TEST_STORAGE_ACCOUNT_SECONDARY_KEY": "c2Vjb25kIGtleQ==",
-                }
-            )
+            kept = ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "OPSML_TEST_SESSION")
+            yield {name: os.environ[name] for name in kept if name in os.environ} | {
+                "HOME": str(home),
+                "HTTPS_PROXY": proxy,
+                "NO_PROXY": "localhost,127.0.0.1",
+                "REQUESTS_CA_BUNDLE": str(bundle),
+                "SSL_CERT_FILE": str(bundle),
+                "ML_SUBSCRIPTION_ID": emulator.subscription,
+                "ML_RESOURCE_GROUP": emulator.resource_group,
+                "ML_WORKSPACE_NAME": emulator.workspace_name,
+                "ML_TENANT_ID": emulator.names.tenant,
+                "ML_CLIENT_ID": emulator.application.client_id,
+                "ML_CLIENT_SECRET": emulator.secret,
+                "ML_TEST_STORAGE_ACCOUNT_NAME": "someaccount",
+                "ML_TEST_STORAGE_ACCOUNT_PRIMARY_KEY": "Zmlyc3Qga2V5",
+                "ML_TEST_STORAGE_ACCOUNT_SECONDARY_KEY": "c2Vjb25kIGtleQ==",
+            }
 
 
 def _suite(suite: str, work: Path, environment: dict[str, str], select: Sequence[str]) -> list[Result]:

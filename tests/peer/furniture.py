@@ -1,0 +1,38 @@
+"""What the SDK's tests expect to find in the workspace that they run in."""
+
+from __future__ import annotations
+
+import httpx
+
+COMPUTES = ("cpu-cluster", "gpu-cluster", "testCompute", "automl-cpu-cluster")
+ENVIRONMENT = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
+COMPONENT = "microsoftsamples_command_component_basic"
+
+
+def furnish(client: httpx.Client, workspace: str) -> None:
+    """Make it through the emulator's own wire. `workspace` is the ARM id."""
+    region = client.get(workspace, params={"api-version": "2024-10-01-preview"}).json()["location"]
+    cluster = {"vmSize": "Standard_DS3_v2", "vmPriority": "Dedicated", "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 4}}
+    for name in COMPUTES:
+        body = {"location": region, "properties": {"computeType": "AmlCompute", "properties": cluster}}
+        _put(client, f"{workspace}/computes/{name}", "2023-08-01-preview", body)
+    image = {"image": "mcr.microsoft.com/azureml/curated/sklearn-1.0-ubuntu20.04-py38-cpu"}
+    for version in ("1", "33"):
+        path = f"{workspace}/environments/{ENVIRONMENT}/versions/{version}"
+        _put(client, path, "2023-04-01-preview", {"properties": image})
+    spec = {
+        "name": COMPONENT,
+        "version": "1",
+        "type": "command",
+        "command": "echo hello",
+        "environment": f"azureml:{ENVIRONMENT}:33",
+    }
+    _put(
+        client, f"{workspace}/components/{COMPONENT}/versions/1", "2024-01-01-preview", {"properties": {"componentSpec": spec}}
+    )
+
+
+def _put(client: httpx.Client, path: str, version: str, body: object) -> None:
+    answer = client.put(path, params={"api-version": version}, json=body)
+    if not answer.is_success:
+        print(f"furnishing {path}: {answer.status_code} {answer.text}")
