@@ -40,6 +40,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--seed=",
         "--gate=",
         "--threshold-for=",
+        "--serve=",
         "--model-name=",
         "--file=",
         "-f=",

@@ -17,6 +17,7 @@ from opsml_cli.domain.names import AssetRef
 PATH_PREFIX = "file-"
 TABLES = ("data", "validation_data", "test_data")  # fields of the spec that name one
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
+SERVED_FORMS = ("small", "ensemble")
 _THRESHOLD = re.compile(r"(?:f1|balanced_accuracy|cost:[0-9]+(?:\.[0-9]+)?,[0-9]+(?:\.[0-9]+)?)\Z", re.ASCII)
 
 TaskOf = Callable[[DataAsset, ColumnProfile], Task]
@@ -104,6 +105,12 @@ def check_words(spec: AutoMLSpec) -> None:
         raise UsageError(f"--cv is {spec.cross_validations}", cause="expected 2 to 100 folds")
     if not 0 <= spec.seed < 2**31:
         raise UsageError(f"--seed is {spec.seed}", cause="expected 0 to 2147483647")
+    if spec.serve not in SERVED_FORMS:
+        raise UsageError(
+            f"{spec.serve!r} is no form of a served model",
+            cause=did_you_mean(spec.serve, SERVED_FORMS),
+            fix=f"--serve {' or '.join(SERVED_FORMS)}",
+        )
     if spec.threshold_for is not None and not _THRESHOLD.match(spec.threshold_for):
         raise UsageError(
             f"{spec.threshold_for!r} is no aim for a threshold",

@@ -84,6 +84,7 @@ class AutoMLSpec:
     weight_column: str | None = None
     positive_label: str | None = None
     threshold_for: str | None = None  # f1 | balanced_accuracy | cost:FP,FN
+    serve: str = "small"  # small: the smallest form that the ensemble does not clearly beat | ensemble: always the ensemble
     gates: tuple[str, ...] = ()
     features: Mapping[str, object] = field(default_factory=dict)
     experiment: str = "Default"

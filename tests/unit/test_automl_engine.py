@@ -201,6 +201,19 @@ def test_a_threshold_is_stored_and_used(tmp_path: Path) -> None:
     assert model.labels(chances) == ["yes", "no"]
 
 
+def test_the_ensemble_is_served_where_it_is_asked_for(tmp_path: Path) -> None:
+    draw = np.random.default_rng(2)
+    frame = pd.DataFrame(draw.normal(size=(500, 4)), columns=list("abcd"))
+    frame["y"] = np.where(np.sin(2 * frame["a"]) + frame["b"] * frame["c"] + frame["d"] + draw.normal(0, 1, 500) > 0, "p", "n")
+    limits = Limits(timeout_seconds=60, max_trials=4)
+    outcome, _ = trained(frame, tmp_path, replace(SPEC, limits=limits, serve="ensemble"))
+    assert outcome.best is not None
+    assert outcome.best.algorithm == "VotingEnsemble"
+    members = model_of(tmp_path).document["about"]["members"]
+    assert len(members) > 1
+    assert sum(member["weight"] for member in members) == pytest.approx(1.0)
+
+
 def test_a_positive_label_turns_the_threshold_round(tmp_path: Path) -> None:
     spec = replace(SPEC, threshold_for="cost:1,20", positive_label="no", limits=Limits(60, max_trials=1))
     trained(table(), tmp_path, spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from serving_support import train_folder
 
 from opsml_cli.local.automl import encode
-from opsml_cli.local.automl.scoring import DATE_PARTS, ColumnError, Encoder
+from opsml_cli.local.automl.scoring import DATE_PARTS, ColumnError, Encoder, load
+from opsml_cli.local.serving import scorers
 
 COLUMNS: list[dict[str, Any]] = [
     {"name": "age", "kind": "number"},
@@ -124,3 +127,37 @@ def test_whatever_a_column_holds_it_is_coded_alike_by_row_and_by_frame(values: l
     assert np.array_equal(by_frame, by_row, equal_nan=True)
     assert not np.isinf(by_frame).any()
     assert by_frame.shape[1] == len(encoding.features)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=16, max_size=40))
+def test_many_rows_are_coded_as_each_of_them_alone(values: list[tuple[Any, Any, Any]]) -> None:
+    encoder = Encoder(COLUMNS[:3])
+    rows = [dict(zip(("age", "job", "city"), each, strict=True)) for each in values]
+    try:
+        alone = np.concatenate([encoder.rows([row]) for row in rows])
+    except ColumnError as error:
+        with pytest.raises(ColumnError) as caught:
+            encoder.rows(rows)
+        assert (caught.value.column, caught.value.expected) == (error.column, error.expected)
+        assert rows[caught.value.row][error.column] is caught.value.value
+    else:
+        assert np.array_equal(encoder.rows(rows), alone, equal_nan=True)
+
+
+def test_the_misfit_of_many_rows_is_named() -> None:
+    with pytest.raises(ColumnError) as caught:
+        Encoder(COLUMNS).rows([*([ROW] * 30), {**ROW, "age": "forty"}])
+    assert (caught.value.row, caught.value.column) == (30, "age")
+    with pytest.raises(ColumnError) as caught:
+        Encoder(COLUMNS).rows([*([ROW] * 30), {}])
+    assert (caught.value.row, caught.value.absent) == (30, True)
+
+
+def test_cores_that_share_the_rows_answer_as_one(tmp_path: Path) -> None:
+    folder = train_folder(tmp_path)
+    model = load(str(scorers.own_data(folder, scorers.read_description(folder))))
+    draw = np.random.default_rng(1)
+    rows = [{"age": int(age), "job": "retired", "balance": float(age) * 3} for age in draw.integers(18, 90, 301)]
+    together = model.probabilities(model.encode(rows))
+    assert np.array_equal(together, np.concatenate([model.probabilities(model.encode([row])) for row in rows]))

@@ -59,6 +59,10 @@ def automl(
         str | None,
         typer.Option("--threshold-for", metavar="AIM", help="Tune the threshold: f1, balanced_accuracy or cost:FP,FN."),
     ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option("--serve", metavar="FORM", help="small: the smallest form as good as the ensemble; or ensemble."),
+    ] = None,
     model_name: Annotated[str | None, typer.Option("--model-name", help="The registered model's name; DATA-TARGET.")] = None,
     file: Annotated[str | None, typer.Option("--file", "-f", metavar="JOB.YML", help="Azure ML AutoML YAML.")] = None,
     no_wait: options.NoWait = False,
@@ -87,6 +91,7 @@ def automl(
         "seed": seed,
         "gates": tuple(gate or ()) or None,
         "threshold_for": threshold_for,
+        "serve": serve,
         "model_name": model_name,
     }
     limits: dict[str, Any] = {

@@ -117,7 +117,8 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     answers = [result.answer for result in results]
     everyone = range(len(results))
     full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
-    form = ensemble.served(judge, answers, full, lambda index: _cost(results[index]), 1.0)
+    whole = prepared.spec.serve == "ensemble"
+    form = full if whole else ensemble.served(judge, answers, full, lambda index: _cost(results[index]), 1.0)
     finished = [as_trial(result) for result in results]
     members = tuple((results[index], weight) for index, weight in form.weights.items())
     single = len(form.weights) == 1
@@ -125,7 +126,7 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     answer = ensemble.mix(answers, shown)
     weights = {results[index].trial: round(weight, 4) for index, weight in shown.weights.items()}
     detail = None
-    if single:
+    if single and not whole:
         slow = sum(_cost(results[index]) for index in full.weights) > 1.0
         why = "the ensemble is too large to serve" if slow else "the ensemble is not clearly better"
         detail = f"not served: {why}; trial {members[0][0].trial} alone is"

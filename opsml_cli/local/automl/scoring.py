@@ -13,8 +13,11 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ import numpy as np
 FORMAT = 1
 MISSING = float("nan")
 DATE_PARTS = ("epoch", "year", "month", "day", "weekday", "hour")
+_MANY = 16  # rows from which on a column is coded at once
+_PARALLEL = 128  # rows from which on cores share the work
 _TRUE = frozenset({"true", "yes", "y", "t", "1", "1.0", "on"})
 _FALSE = frozenset({"false", "no", "n", "f", "0", "0.0", "off"})
 _PUBLIC = ("name", "type", "categories", "minimum", "maximum", "example")
@@ -181,6 +186,24 @@ def _number_coder(tokens: frozenset[str]) -> Callable[[object], float]:
     return code
 
 
+def _categories_at_once(codes: Mapping[str, float], one: Callable[[object], float]) -> Callable[[list[object]], list[float]]:
+    def code(values: list[object]) -> list[float]:
+        found = list(map(codes.get, values))  # type: ignore[arg-type]
+        return [one(value) for value in values] if None in found else found  # type: ignore[return-value]
+
+    return code
+
+
+def _numbers_at_once(one: Callable[[object], float]) -> Callable[[list[object]], Any]:
+    def code(values: list[object]) -> Any:
+        if not {*map(type, values)} <= {float, int}:
+            return [one(value) for value in values]
+        numbers = np.array(values, dtype=np.float64)
+        return np.where(np.isfinite(numbers), numbers, MISSING)
+
+    return code
+
+
 class Encoder:
     """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime) and
     for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
@@ -188,6 +211,7 @@ class Encoder:
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self._coders: list[tuple[str, Callable[[object], Any], bool, str]] = []
+        self._at_once: list[tuple[str, Callable[[list[object]], Any]]] = []
         self.width = 0
         for column in columns:
             kind = column["kind"]
@@ -196,12 +220,15 @@ class Encoder:
                 codes = {text: float(index) for index, text in enumerate(column["codes"])}
                 other = MISSING if column.get("other") is None else float(column["other"])
                 coder, expected = _category_coder(codes, other), "text"
+                self._at_once.append((column["name"], _categories_at_once(codes, coder)))
             elif kind == "boolean":
                 coder, expected = boolean_of, "true or false"
+                self._at_once.append((column["name"], lambda values: [boolean_of(value) for value in values]))
             elif kind == "datetime":
                 coder, expected = date_parts, "a date or time"
             else:
                 coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
+                self._at_once.append((column["name"], _numbers_at_once(coder)))
             many = kind == "datetime"
             self.width += len(DATE_PARTS) if many else 1
             self._coders.append((column["name"], coder, many, expected))
@@ -211,6 +238,12 @@ class Encoder:
         """float64 (len(rows), width). Raises ColumnError."""
         matrix = np.empty((len(rows), self.width), dtype=np.float64)
         simple = self._simple
+        if simple is not None and len(rows) >= _MANY:
+            # What does not fit is met again row by row, and named.
+            with suppress(KeyError, UnfitError, TypeError, ValueError, OverflowError):
+                for place, (name, code_all) in enumerate(self._at_once):
+                    matrix[:, place] = code_all([row[name] for row in rows])
+                return matrix
         for index, row in enumerate(rows):
             if simple is not None:
                 try:
@@ -453,10 +486,7 @@ class Member:
                 total += booster.row(pointer)
             total = linked(total[None, :] / len(self.boosters), self.link)
         elif self.boosters:
-            total = self.boosters[0].matrix(matrix)
-            for booster in self.boosters[1:]:
-                total += booster.matrix(matrix)
-            total = linked(total / len(self.boosters), self.link)
+            total = linked(_raw(self.boosters, matrix) / len(self.boosters), self.link)
         for part in self.linear:
             scores = linked(part.scores(matrix), self.link)
             total = scores if total is None else total + scores
@@ -464,6 +494,31 @@ class Member:
             total = total / len(self.linear)
         assert total is not None
         return total
+
+
+def _raw(boosters: Sequence[Booster], matrix: np.ndarray) -> np.ndarray:
+    """(n, outputs): the boosters' summed scores. Each core takes a share of the rows through all of them: the library's own
+    threads wait for each other after every booster, which costs more than the trees where other work runs beside them."""
+
+    def share(part: np.ndarray) -> np.ndarray:
+        total = boosters[0].matrix(part, 1)
+        for booster in boosters[1:]:
+            total += booster.matrix(part, 1)
+        return total
+
+    workers = min(_cores(), len(matrix) // (_PARALLEL // 2))
+    if workers < 2:
+        return share(matrix)
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(share, np.array_split(matrix, workers))))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 def linked(scores: np.ndarray, link: str) -> np.ndarray:
