@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from opsml_cli.domain.errors import QuotaError
@@ -96,3 +96,16 @@ def new_folder(final: Path) -> Iterator[Path]:
 def inside(folder: Path, candidate: Path) -> bool:
     """Whether `candidate`, with links resolved, lies in `folder`."""
     return candidate.resolve().is_relative_to(folder.resolve())
+
+
+def write_once(path: Path, content: bytes, mode: int = 0o600) -> bytes:
+    """Write `path` unless it is there, and give what it holds: of two that make it at once, one wins and both get the same."""
+    temporary = temporary_name(path.parent)
+    try:
+        write_atomic(temporary, content, mode)
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return path.read_bytes()

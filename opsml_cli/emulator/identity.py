@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.content import files
 from opsml_cli.emulator.wire import WireError
 from opsml_cli.guard import same_secret
 from opsml_cli.local.layout import Layout
@@ -161,28 +160,17 @@ class Identity:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         path = self._layout.secrets / "token-signing-key.pem"
-        if not path.is_file():
-            _make_key(path)
-        return load_pem_private_key(path.read_bytes(), None)  # type: ignore[return-value]
+        text = path.read_bytes() if path.is_file() else _new_key(path)
+        return load_pem_private_key(text, None)  # type: ignore[return-value]
 
 
-def _make_key(path: Path) -> None:
-    """Of two that make it at once, one wins and both use the same."""
+def _new_key(path: Path) -> bytes:
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    from opsml_cli.content import files
-
     text = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = files.temporary_name(path.parent)
-    try:
-        files.write_atomic(temporary, text, mode=0o600)
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    files.sync_folder(path.parent)
+    return files.write_once(path, text)
 
 
 def _told(moment: datetime) -> str:
