@@ -24,6 +24,7 @@ from opsml_cli.local.storage.blocks import Block, Part
 from opsml_cli.local.storage.listing import Page
 from opsml_cli.local.storage.mounts import Mounts
 from opsml_cli.local.storage.objects import Labels, StoredObject
+from opsml_cli.local.storage.views import ARTIFACTS, BLOBSTORE
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -53,6 +54,21 @@ class LocalStorage:
         self._store = store
         self._views = views
         self._blobs = Blobs(layout.blobs)
+
+    def has(self, container: str) -> bool:
+        """Whether there is such a container: the workspace's own are always there, others once they were made."""
+        if container in (BLOBSTORE, ARTIFACTS):
+            return True
+        with self._store.read() as connection:
+            return connection.execute("SELECT 1 FROM containers WHERE name=?", (container,)).fetchone() is not None
+
+    def make(self, container: str) -> bool:
+        """Make a container; False when it is there already."""
+        if container in (BLOBSTORE, ARTIFACTS):
+            return False
+        with self._store.write() as connection:
+            statement = "INSERT OR IGNORE INTO containers(name, created_at, document) VALUES(?, ?, '{}')"
+            return connection.execute(statement, (container, now())).rowcount == 1
 
     def find(self, container: str, path: str) -> StoredObject | None:
         with self._store.read() as connection:
