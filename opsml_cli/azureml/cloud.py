@@ -31,20 +31,17 @@ class Cloud:
     ml: str
     storage_suffix: str
     graph: str
-    metrics: str
     registry: str
     inference: str | None = None
     federation: str = "api://AzureADTokenExchange"
     private: bool = False  # described by a metadata document or the user: its sign-in host is not asked for by discovery
 
     def scope(self, audience: str) -> str:
-        """The token scope of `arm`, `ml`, `storage`, `graph` or `metrics`."""
         base = {
             "arm": self.resource_manager,
             "ml": self.ml,
             "storage": "https://storage.azure.com",
             "graph": self.graph,
-            "metrics": self.metrics,
         }[audience]
         return f"{base}/.default"
 
@@ -68,7 +65,6 @@ PUBLIC = Cloud(
     ml="https://ml.azure.com",
     storage_suffix="core.windows.net",
     graph="https://graph.microsoft.com",
-    metrics="https://metrics.monitor.azure.com",
     registry="https://eastus.api.azureml.ms",
 )
 CLOUDS = {
@@ -83,7 +79,6 @@ CLOUDS = {
             ml="https://ml.azure.cn",
             storage_suffix="core.chinacloudapi.cn",
             graph="https://microsoftgraph.chinacloudapi.cn",
-            metrics="https://metrics.monitor.azure.cn",
             registry="https://chinaeast2.api.ml.azure.cn",
             federation="api://AzureADTokenExchangeChina",
         ),
@@ -95,7 +90,6 @@ CLOUDS = {
             ml="https://ml.azure.us",
             storage_suffix="core.usgovcloudapi.net",
             graph="https://graph.microsoft.us",
-            metrics="https://metrics.monitor.azure.us",
             registry="https://usgovarizona.api.ml.azure.us",
             federation="api://AzureADTokenExchangeUSGov",
         ),
@@ -191,7 +185,6 @@ def _cloud(document: Mapping[str, Any]) -> Cloud:
         ml=f"https://ml.azure.{suffix}",
         storage_suffix=document["suffixes"]["storage"],
         graph=(document.get("microsoftGraphResourceId") or document.get("graph") or PUBLIC.graph).rstrip("/"),
-        metrics=f"https://metrics.monitor.azure.{suffix}" if suffix else resource_manager,
         registry=f"https://{document['name'].lower()}.api.ml.azure.{suffix}",
         private=True,
     )

@@ -37,7 +37,7 @@ class Rest(Protocol):
     """HTTP to Azure, signed in, with retries (429, 5xx and dropped connections; `Retry-After` and jitter; only what is safe to
     repeat), every failure translated to the error tree. A path that begins with `/` lies below the resource manager; `{ws}` in
     it is this workspace's ARM id. `audience` says whose token is sent: None the resource manager's (the data plane takes it
-    too), `ml`, `storage`, `graph`, `metrics`, or `none` for no token (a scoring key or signed URL)."""
+    too), `ml`, `storage`, `graph`, or `none` for no token (a scoring key or signed URL)."""
 
     def get(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any:
         """The JSON body. NotFoundError for 404."""

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from opsml_cli.azureml import errors
 
@@ -68,7 +69,8 @@ def make_client(context: Context) -> MLClient:
             context.place.subscription_id,
             context.place.resource_group,
             context.place.workspace_name,
-            cloud=cloud.name,
+            # The SDK keeps the clouds that it was told of by name, for the whole process.
+            cloud=f"{cloud.name}-{urlsplit(cloud.resource_manager).netloc}" if cloud.private else cloud.name,
             cloud_metadata=cloud.sdk_metadata(),
             show_progress=False,
             enable_telemetry=False,
