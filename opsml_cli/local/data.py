@@ -43,13 +43,13 @@ class LocalData:
     def register(self, spec: RegisterData, progress: Progress) -> Registered:
         """As the port says. Registering the content of the latest version again with another description, tags or target
         column sets these on that version; it is `unchanged` all the same. `dry_run` reads and checks everything."""
-        from opsml_cli.tables.sources import parse_source
+        from opsml_cli.tables.sources import data_type, parse_source
 
         names.asset_name(spec.name, "data name")
         if spec.version is not None:
             names.version(spec.version)
         source = parse_source(spec.source)
-        kind = _type(spec, source)
+        kind = data_type(source, spec.type)
         with self._received(source, spec.dry_run, progress) as received:
             known = self._same(spec, kind, received.sha256)
             profile = known.profile if known is not None else self._profiled(received, kind, spec, source, progress)
@@ -74,7 +74,7 @@ class LocalData:
                 description=spec.description,
                 tags=dict(spec.tags),
                 target_column=target,
-                source=_origin(source),
+                source=source.origin,
                 profile=profile,
             )
             if spec.dry_run:
@@ -150,7 +150,7 @@ class LocalData:
     @contextmanager
     def _received(self, source: Source, dry_run: bool, progress: Progress) -> Iterator[Received]:
         """The content, whole: copied into the workspace, or for a dry run as it is where that is possible."""
-        from opsml_cli.tables.sources import chunks
+        from opsml_cli.tables.sources import chunks, counted
 
         if dry_run and source.path is not None:
             progress.phase(f"Reading {source.shown}")
@@ -159,7 +159,7 @@ class LocalData:
             yield Received(source.path, digest, size)
         elif dry_run:
             progress.phase(f"Reading {source.shown}")
-            parts = _counted(chunks(source), None, progress)
+            parts = counted(chunks(source), None, progress)
             with (
                 tempfile.TemporaryDirectory(prefix="opsml-") as scratch,
                 Blobs(Path(scratch)).receive_file(parts, source.shown) as received,
@@ -173,7 +173,7 @@ class LocalData:
                     yield received
             else:
                 total = source.path.stat().st_size if source.path is not None else None
-                with self._blobs.receive_file(_counted(chunks(source), total, progress), source.shown) as received:
+                with self._blobs.receive_file(counted(chunks(source), total, progress), source.shown) as received:
                     yield received
 
     def _same(self, spec: RegisterData, kind: DataType, sha256: str) -> DataAsset | None:
@@ -202,32 +202,6 @@ class LocalData:
 
 def _has_target(profile: DataProfile, target: str) -> bool:
     return profile.target is not None and profile.target.column == target
-
-
-def _type(spec: RegisterData, source: Source) -> DataType:
-    if source.kind != "folder":
-        if spec.type not in (None, DataType.URI_FILE):
-            raise UsageError(f"{source.shown} is a file, not {spec.type}", fix="leave --type out, or give a folder")
-        return DataType.URI_FILE
-    assert source.path is not None
-    described = (source.path / _TABLE).is_file()
-    if spec.type is DataType.URI_FILE:
-        raise UsageError(f"{source.shown} is a folder, not {spec.type}", fix="leave --type out, or give a file")
-    if spec.type is DataType.MLTABLE and not described:
-        raise InvalidInputError(f"{source.shown} has no {_TABLE} file", fix="add one, or leave --type out")
-    return spec.type or (DataType.MLTABLE if described else DataType.URI_FOLDER)
-
-
-def _origin(source: Source) -> str:
-    return source.shown if source.path is None else str(source.path.absolute())
-
-
-def _counted(parts: Iterator[bytes], total: int | None, progress: Progress) -> Iterator[bytes]:
-    done = 0
-    for part in parts:
-        yield part
-        done += len(part)
-        progress.amount(done, total, "bytes")
 
 
 def _resolved(connection: sqlite3.Connection, asset: DataAsset, spec: RegisterData) -> tuple[DataAsset, bool]:

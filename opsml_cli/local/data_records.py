@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from opsml_cli.domain import names
-from opsml_cli.domain.data import (
-    ColumnProfile,
-    ColumnType,
-    DataAsset,
-    DataProfile,
-    DataType,
-    TargetProfile,
-    ValueCount,
-)
+from opsml_cli.domain.data import DataAsset, DataType
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.tables.profile_record import profile_document, read_profile
 
 # Stored in the document; the others have columns of their own, or follow from the hash.
 _FIELDS = ("name", "rows", "columns", "size_bytes", "description", "tags", "target_column", "source")
-_COLUMN = ("name", "missing", "unique", "unique_estimated", "minimum", "maximum", "mean", "standard_deviation")
 
 
 def find(connection: sqlite3.Connection, ref: AssetRef) -> DataAsset | None:
@@ -84,50 +75,6 @@ def _asset(row: sqlite3.Row, profile: str | None = None) -> DataAsset:
         created_at=row["created_at"],
         profile=None if profile is None else read_profile(json.loads(profile)),
     )
-
-
-def profile_document(profile: DataProfile) -> dict[str, object]:
-    """A profile as JSON-able values; `read_profile` is its inverse."""
-    target = profile.target
-    return {
-        "rows": profile.rows,
-        "size_bytes": profile.size_bytes,
-        "format": profile.format,
-        "delimiter": profile.delimiter,
-        "encoding": profile.encoding,
-        "compression": profile.compression,
-        "target": None
-        if target is None
-        else {"column": target.column, "task": target.task, "classes": [[one.value, one.count] for one in target.classes]},
-        "columns": [
-            {name: getattr(column, name) for name in _COLUMN}
-            | {"type": column.type.value, "top": [[one.value, one.count] for one in column.top]}
-            for column in profile.columns
-        ],
-    }
-
-
-def read_profile(held: Mapping[str, Any]) -> DataProfile:
-    target = held["target"]
-    return DataProfile(
-        rows=held["rows"],
-        size_bytes=held["size_bytes"],
-        format=held["format"],
-        delimiter=held["delimiter"],
-        encoding=held["encoding"],
-        compression=held["compression"],
-        target=None if target is None else TargetProfile(target["column"], target["task"], _counts(target["classes"])),
-        columns=tuple(
-            ColumnProfile(
-                **{name: column[name] for name in _COLUMN}, type=ColumnType(column["type"]), top=_counts(column["top"])
-            )
-            for column in held["columns"]
-        ),
-    )
-
-
-def _counts(pairs: Sequence[Sequence[Any]]) -> tuple[ValueCount, ...]:
-    return tuple(ValueCount(value, count) for value, count in pairs)
 
 
 def _compact(value: object) -> str:

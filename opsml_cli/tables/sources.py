@@ -11,11 +11,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from opsml_cli.domain.data import DataType
 from opsml_cli.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, OpsmlError, QuotaError, UsageError
 
+if TYPE_CHECKING:
+    from opsml_cli.domain.progress import Progress
+
 CHUNK = 1 << 20
+MLTABLE = "MLTable"  # the file that makes a folder a table
 MAX_REDIRECTS = 5
 _TRANSIENT = "the network or the server failed; run the same command again"
 
@@ -37,6 +43,11 @@ class Source:
     shown: str
     path: Path | None = None
     url: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, for the record."""
+        return self.shown if self.path is None else str(self.path.absolute())
 
     def __repr__(self) -> str:
         return f"Source({self.kind}, {self.shown!r})"
@@ -180,3 +191,27 @@ def _too_large(shown: str, limits: FetchLimits) -> QuotaError:
     return QuotaError(
         f"{shown} is larger than {limits.total_bytes >> 20:,} MiB", fix="download it yourself and register the file"
     )
+
+
+def data_type(source: Source, wanted: DataType | None) -> DataType:
+    """The type of asset that `source` is: `wanted` when that fits; UsageError or InvalidInputError otherwise."""
+    if source.kind != "folder":
+        if wanted not in (None, DataType.URI_FILE):
+            raise UsageError(f"{source.shown} is a file, not {wanted}", fix="leave --type out, or give a folder")
+        return DataType.URI_FILE
+    assert source.path is not None
+    described = (source.path / MLTABLE).is_file()
+    if wanted is DataType.URI_FILE:
+        raise UsageError(f"{source.shown} is a folder, not {wanted}", fix="leave --type out, or give a file")
+    if wanted is DataType.MLTABLE and not described:
+        raise InvalidInputError(f"{source.shown} has no {MLTABLE} file", fix="add one, or leave --type out")
+    return wanted or (DataType.MLTABLE if described else DataType.URI_FOLDER)
+
+
+def counted(parts: Iterator[bytes], total: int | None, progress: Progress) -> Iterator[bytes]:
+    """`parts`, telling `progress` how far they are."""
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part)
+        progress.amount(done, total, "bytes")
