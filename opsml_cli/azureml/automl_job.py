@@ -35,6 +35,10 @@ MODEL_NAME = "opsml.model"
 # How Azure's featurization says that a column is left out.
 IGNORED_TYPE = "Ignore"
 _YAML_SECTIONS = ("featurization", "training")
+_NO_USER_TAG = re.compile(
+    r"opsml\.|_aml_system|mlflow\.|automl_best_child|model_explain_"
+    r"|(?:score|run_algorithm|run_preprocessor|pipeline_id|iteration|fit_time|predicted_cost|training_percent)(?:_[0-9]+)?\Z"
+)
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z", re.ASCII)
 _ASSET_ID = re.compile(r"(?:.*/)?(?:data|datasets)/([^/]+)/versions/([^/]+)/?\Z")
 
@@ -150,8 +154,7 @@ def from_arm(properties: Mapping[str, Any]) -> AutoMLSpec:
 
 def user_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
     """The tags that people gave: neither opsml's own nor Azure's."""
-    hidden = (PREFIX, "_aml_system", "mlflow.")
-    return {key: str(value) for key, value in (tags or {}).items() if not key.startswith(hidden)}
+    return {key: str(value) for key, value in (tags or {}).items() if not _NO_USER_TAG.match(key)}
 
 
 def metric_of(name: object) -> str | None:
