@@ -43,7 +43,7 @@ def _in_blocks(container: Container, path: str, source: Path, md5: str, moved: M
     with source.open("rb") as file:
         while part := file.read(BLOCK):
             block = base64.b64encode(f"{len(blocks):08d}".encode()).decode()
-            container.write_block(path, block, part, _md5(part))
+            container.write_block(path, block, part, md5_of(part))
             whole.update(part)
             blocks.append(block)
             moved(len(part))
@@ -122,7 +122,8 @@ def _harmless(name: str) -> bool:
     return not any(part in ("", ".", "..") or "\0" in part or "\\" in part or part[1:2] == ":" for part in parts)
 
 
-def _md5(content: bytes) -> str:
+def md5_of(content: bytes) -> str:
+    """The MD5 in base64, as the service compares it."""
     return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from opsml_cli.azureml.context import Context, Place
 
 if TYPE_CHECKING:
+    from opsml_cli.azureml.data import AzureData
     from opsml_cli.settings import AzureSettings
 
 
@@ -23,3 +25,9 @@ class AzureWorkspace:
         self.name = name
         self.location = f"{place.subscription_id}/{place.resource_group}/{place.workspace_name}"
         self.context = context or Context(place, settings)
+
+    @cached_property
+    def data(self) -> AzureData:
+        from opsml_cli.azureml.data import AzureData
+
+        return AzureData(self.context)

@@ -76,7 +76,8 @@ class DataProfile:
 
 @dataclass(frozen=True, slots=True)
 class DataAsset:
-    """One immutable version of a data asset. `rows` and `columns` are counts, None where the content is no table."""
+    """One immutable version of a data asset. `rows` and `columns` are counts, None where the content is no table. `unknown`
+    tells, by field, why a value is None or empty that the workspace has no source for."""
 
     name: str
     version: str
@@ -92,6 +93,7 @@ class DataAsset:
     target_column: str | None = None
     source: str | None = None
     profile: DataProfile | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,15 @@ def _asset(asset: DataAsset, unchanged: bool) -> dict[str, object]:
         "uri": asset.uri,
         "rows": asset.rows,
         "columns": asset.columns,
-        "sha256": asset.sha256,
+        "sha256": asset.sha256 or None,
         "unchanged": unchanged,
-        "size_bytes": asset.size_bytes,
+        "size_bytes": asset.size_bytes or None,
         "created_at": asset.created_at,
         "description": asset.description,
         "tags": dict(asset.tags),
         "target_column": asset.target_column,
         "source": asset.source,
+        "unknown": dict(asset.unknown),
     }
 
 
