@@ -18,6 +18,8 @@ import httpx
 
 from opsml_cli.emulator import tls
 from opsml_cli.emulator.app import make_app
+from opsml_cli.emulator.faults import Faults
+from opsml_cli.emulator.listening import settings
 from opsml_cli.local.azure_names import AzureNames, Directory
 from opsml_cli.local.principals import Application, Principals
 from opsml_cli.local.workspace import LocalWorkspace
@@ -43,7 +45,8 @@ class MovedClock:
 
 @dataclass
 class Emulated:
-    """A running emulator. `url` is its base, without a slash at the end; `workspace` the local workspace behind it."""
+    """A running emulator. `url` is its base, without a slash at the end; `workspace` the local workspace behind it;
+    `faults.add("throttle:verb=PUT")` rehearses a failure from now on."""
 
     url: str
     port: int
@@ -52,6 +55,7 @@ class Emulated:
     application: Application
     secret: str
     bundle: Path
+    faults: Faults
 
     @property
     def subscription(self) -> str:
@@ -135,7 +139,8 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
     workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = Directory(workspace).first()
     application, secret = Principals(workspace.layout, workspace.store).default(_scope(names))
-    certificates = tls.ensure(workspace.layout, datetime.now(UTC))
+    faults = options.setdefault("faults", Faults())
+    served_with = settings(workspace.layout, datetime.now(UTC))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
@@ -147,7 +152,7 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=2,
-        ssl_certfile=str(certificates.server),
+        **served_with,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator-server", daemon=True)
@@ -159,7 +164,17 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
         time.sleep(0.01)
     before = dict(os.environ)
     try:
-        yield Emulated(f"https://localhost:{port}", port, workspace, names, application, secret, certificates.bundle)
+        bundle = tls.places(workspace.layout).bundle
+        yield Emulated(f"https://localhost:{port}", port, workspace, names, application, secret, bundle, faults)
+            f"https://localhost:{port}",
+            port,
+            workspace,
+            names,
+            application,
+            secret,
+            tls.places(workspace.layout).bundle,
+            faults,
+        )
     finally:
         os.environ.clear()
         os.environ.update(before)

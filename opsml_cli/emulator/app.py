@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,6 +20,7 @@ import orjson
 from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.emulator import access, answers, errors
 from opsml_cli.emulator.clock import SystemWallClock, WallClock
+from opsml_cli.emulator.faults import Dropped, Faults, read_faults
 from opsml_cli.emulator.identity import Identity
 from opsml_cli.emulator.operations import Pace, RecordedOperations
 from opsml_cli.emulator.routing import Match, Request, Table, every_route, every_watch
@@ -33,23 +34,36 @@ MAX_BODY_BYTES = {"sas": 256 << 20, "scoring": 16 << 20}
 MAX_DOCUMENT_BYTES = 4 << 20
 # Azure has more below these than is emulated.
 _AZURE = ("/subscriptions/", "/history/", "/data/", "/mferp/", "/providers/", "/v1.0/", "/rp/", "/metric/", "/mlflow/")
+# Where the server puts what closes a connection without an answer.
+ABORT = "opsml.abort"
 _log = logging.getLogger("opsml.emulator")
 
 
-def make_app(root: Path, port: int, *, pace: str = "fast", clock: WallClock | None = None) -> ASGIApp:
-    """The application behind the guard, for the workspace in `root` and those below it, addressed on `port`."""
+def make_app(
+    root: Path,
+    port: int,
+    *,
+    pace: str = "fast",
+    inject: Sequence[str] = (),
+    clock: WallClock | None = None,
+    faults: Faults | None = None,
+) -> ASGIApp:
+    """The application behind the guard, for the workspace in `root` and those below it, addressed on `port`. `faults` are
+    those that the caller goes on changing; `inject` are words for some. UsageError for a wrong pace or fault."""
     time = clock or SystemWallClock()
     base = f"https://localhost:{port}"
     identity = Identity(base, root, time)
-    operations = RecordedOperations(Pace.read(pace), every_watch(), time, identity)
-    return Guard(Emulator(Site(base, root, operations, identity, time)), loopback_names(port))
+    struck = faults or Faults(read_faults(inject))
+    operations = RecordedOperations(Pace.read(pace), every_watch(), time, identity, struck)
+    return Guard(Emulator(Site(base, root, operations, identity, time), struck), loopback_names(port))
 
 
 class Emulator:
     """One ASGI application for all routes."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, faults: Faults) -> None:
         self._site = site
+        self._faults = faults
         self._table = Table(every_route())
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="emulator")
 
@@ -66,9 +80,9 @@ class Emulator:
             answer = self._answer(request, body)
         except WireError as error:
             answer = iter((self._refusal(error, request),))
-        reply = await loop.run_in_executor(self._pool, next, answer, None)
-        assert isinstance(reply, Reply)
         try:
+            reply = await loop.run_in_executor(self._pool, next, answer, None)
+            assert isinstance(reply, Reply)
             content = _content(reply)
             seconds = loop.time() - started
             headers = answers.headers(
@@ -81,6 +95,10 @@ class Emulator:
             while content is None and isinstance(part := await loop.run_in_executor(self._pool, next, answer, None), bytes):
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": content or b""})
+        except Dropped:
+            scope[ABORT]()
+            while (await receive())["type"] != "http.disconnect":
+                pass
         finally:
             # Also when the client went away: the workspace's connection is closed with the answer.
             await loop.run_in_executor(self._pool, getattr(answer, "close", lambda: None))
@@ -105,6 +123,8 @@ class Emulator:
             yield self._refusal(error, request)
         except OpsmlError as error:
             yield self._refusal(errors.translated(error), request)
+        except Dropped:
+            raise
         except Exception:
             _log.exception("%s %s failed (%s)", request.method, request.path, request.correlation)
             yield self._refusal(errors.unexpected(), request)
@@ -128,7 +148,12 @@ class Emulator:
         with ExitStack() as stack:
             if admitted.names is not None:
                 call = replace(call, workspace=stack.enter_context(self._site.serve(admitted.names)))
+            known = match.route.access != "open"
+            if known:
+                self._faults.strike("before", request.method, request.path, self._site.identity)
             reply = match.route.handler(call)
+            if known:
+                self._faults.strike("after", request.method, request.path, self._site.identity)
             yield reply
             if reply.content is not None and not isinstance(reply.content, bytes):
                 yield from reply.content

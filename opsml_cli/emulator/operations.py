@@ -12,13 +12,14 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opsml_cli.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.clock import WallClock
+    from opsml_cli.emulator.faults import Faults
     from opsml_cli.emulator.identity import Identity
     from opsml_cli.emulator.site import Served
     from opsml_cli.emulator.wire import Call
@@ -36,6 +37,13 @@ class Outcome:
     message: str = ""
     code: str = "UserError"
 
+
+CRASHED = Outcome(
+    False,
+    "User container has crashed or terminated: the server ended before it answered its probes. Please see troubleshooting "
+    "guide, available here: https://aka.ms/oe-tsg#error-resourcenotready",
+    "ResourceNotReady",
+)
 
 # From the workspace and the operation's subject (names) to how the work stands.
 Watch = Callable[["Served", Sequence[str]], Outcome]
@@ -63,6 +71,11 @@ class Operations(Protocol):
     def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
         """Whether the newest operation on `subject` has not ended yet for its pollers: until then the resource shows the
         state in between, even when the work is done."""
+        ...
+
+    def failure(self, served: Served, watch: str, subject: Sequence[str]) -> Outcome | None:
+        """Why the newest operation on `subject` failed, once it did: the resource shows `Failed`, whatever became of the
+        work itself."""
         ...
 
     def look(self, served: Served, operation: str) -> Operation | None:
@@ -106,6 +119,8 @@ class Pace:
 
     def reached(self, operation: Operation, now: datetime) -> bool:
         """Whether work that is done may say so."""
+        if operation.not_before and now < datetime.fromisoformat(operation.not_before):
+            return False
         if self.polls is not None:
             return operation.polls > self.polls
         least = self.seconds if self.seconds is not None else _AZURE_SECONDS.get(operation.prefix, 60)
@@ -114,7 +129,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What is recorded. `polls` counts the looks of clients; `ended_at` empty: it runs. `succeeded`, `message` and `code`
+    """What is recorded. `not_before`: an injected fault keeps it from ending earlier; `crash`: one lets its container
+    crash. `polls` counts the looks of clients; `ended_at` empty: it runs. `succeeded`, `message` and `code`
     are the end's."""
 
     id: str
@@ -124,6 +140,8 @@ class Operation:
     running: str
     api_version: str
     started_at: str
+    not_before: str = ""
+    crash: bool = False
     polls: int = 0
     ended_at: str = ""
     succeeded: bool = True
@@ -134,11 +152,12 @@ class Operation:
 class RecordedOperations:
     """Operations in the workspaces' databases."""
 
-    def __init__(self, pace: Pace, watches: Mapping[str, Watch], clock: WallClock, identity: Identity) -> None:
+    def __init__(self, pace: Pace, watches: Mapping[str, Watch], clock: WallClock, identity: Identity, faults: Faults) -> None:
         self._pace = pace
         self._watches = watches
         self._clock = clock
         self._identity = identity
+        self._faults = faults
 
     def begin(
         self,
@@ -152,6 +171,8 @@ class RecordedOperations:
         minutes: int = 30,
     ) -> Mapping[str, str]:
         served = call.served
+        now = self._clock.now()
+        delay = self._faults.delay(call.method, call.path)
         operation = Operation(
             _new_id(prefix, served.workspace_id, subject),
             prefix,
@@ -159,7 +180,9 @@ class RecordedOperations:
             tuple(subject),
             running,
             call.api_version,
-            self._clock.now().isoformat(),
+            now.isoformat(),
+            not_before=(now + timedelta(seconds=delay)).isoformat() if delay else "",
+            crash=self._faults.crash(call.method, call.path),
         )
         with served.local.store.write() as connection:
             _insert(connection, operation)
@@ -176,12 +199,23 @@ class RecordedOperations:
         return {**headers, **self.pacing()}
 
     def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
+        newest = self._newest(served, watch, subject)
+        return newest is not None and not self._advanced(served, newest).ended_at
+
+    def failure(self, served: Served, watch: str, subject: Sequence[str]) -> Outcome | None:
+        newest = self._newest(served, watch, subject)
+        if newest is None or not newest.ended_at or newest.succeeded:
+            return None
+        return Outcome(False, newest.message, newest.code)
+
+    @staticmethod
+    def _newest(served: Served, watch: str, subject: Sequence[str]) -> Operation | None:
         with served.local.store.read() as connection:
             row = connection.execute(
                 "SELECT document FROM operations WHERE watch = ? AND subject = ? ORDER BY sequence DESC LIMIT 1",
                 (watch, _subject(subject)),
             ).fetchone()
-        return row is not None and not self._advanced(served, _read(row["document"])).ended_at
+        return None if row is None else _read(row["document"])
 
     def look(self, served: Served, operation: str) -> Operation | None:
         with served.local.store.read() as connection:
@@ -200,7 +234,7 @@ class RecordedOperations:
             return operation
         counted = replace(operation, polls=operation.polls + 1)
         now = self._clock.now()
-        outcome = self._watches[operation.watch](served, operation.subject)
+        outcome = CRASHED if operation.crash else self._watches[operation.watch](served, operation.subject)
         if outcome.done is not None and self._pace.reached(counted, now):
             counted = replace(
                 counted, ended_at=now.isoformat(), succeeded=outcome.done, message=outcome.message, code=outcome.code

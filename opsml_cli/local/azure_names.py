@@ -61,7 +61,13 @@ class Directory:
         if found is not None and (wanted is None or wanted == (found.subscription, found.resource_group, found.name)):
             return found
         with self._first.store.write() as connection:
-            found = next((each for each in _read(connection) if not each.folder), None)
+            known = _read(connection)
+            found = next((each for each in known if not each.folder), None)
+            if wanted and any(each.folder and each.key == "/".join(wanted).casefold() for each in known):
+                raise ConflictError(
+                    f"{'/'.join(wanted)} is a further workspace of this emulator, and cannot be the name of the first too",
+                    fix="use another workspace_name in the Azure settings",
+                )
             if found is None:
                 given = wanted or (str(uuid.uuid4()), "opsml", "local")
                 found = _new(*given, tenant=str(uuid.uuid4()))

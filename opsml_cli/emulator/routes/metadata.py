@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import opsml_cli
 from opsml_cli.emulator.identity import ML_AUDIENCE
+from opsml_cli.emulator.process import CLOUD
 from opsml_cli.emulator.wire import Call, Reply, Route
 
-CLOUD = "OpsmlLocal"
 STORAGE_SUFFIX = "core.windows.net"
 
 
@@ -35,6 +38,11 @@ def endpoints(call: Call) -> Reply:
     )
 
 
+def about(_: Call) -> Reply:
+    """Who answers here: for `opsml local up`, which waits for it."""
+    return Reply(value={"service": "opsml emulator", "version": opsml_cli.__version__, "pid": os.getpid()})
+
+
 def discovery(call: Call) -> Reply:
     """Where the data plane's services are: all of them here."""
     base = call.site.base
@@ -43,6 +51,7 @@ def discovery(call: Call) -> Reply:
 
 
 ROUTES = (
+    Route("GET", "/", about, access="open", note="not Azure's: who answers here"),
     Route("GET", "/metadata/endpoints", endpoints, access="open"),
     Route("GET", "/discovery", discovery, access="open"),
     Route("GET", "/discovery/{rest:path}", discovery, access="open"),
