@@ -30,9 +30,10 @@ class Admitted:
 
 
 def form(template: str) -> str:
-    """Which error body belongs to a route: `arm`, `data` or `blob`."""
-    if template.startswith("/_blob"):
-        return "blob"
+    """Which error body belongs to a route: `arm`, `data`, `blob` or `online` (plain text)."""
+    for host in ("blob", "online"):
+        if template.startswith(f"/_{host}/"):
+            return host
     return "data" if _DATA_PLANE.match(template) or template.startswith("/_batch") else "arm"
 
 
@@ -55,9 +56,9 @@ def admit(request: Request, match: Match, identity: Identity, first: LocalWorksp
         _check_version(request.query)
     _check_subscription(known, parameters)
     scope = _scope(known, parameters)
-    principal = _principal(first, caller.client_id, scope)
+    found = principal(first, caller.client_id, scope)
     action = action_of(route)
-    if principal is None or not principal.may(action):
+    if found is None or not found.may(action):
         over = request.path if resources else scope
         raise WireError(
             403,
@@ -68,7 +69,7 @@ def admit(request: Request, match: Match, identity: Identity, first: LocalWorksp
             form="plain" if kind == "arm" else None,
             inner=("Auth", "Authorization"),
         )
-    return Admitted(_workspace(known, route, parameters), principal)
+    return Admitted(_workspace(known, route, parameters), found)
 
 
 def action_of(route: Route) -> str:
@@ -128,7 +129,8 @@ def arm_id(subscription: str, resource_group: str, name: str) -> str:
     )
 
 
-def _principal(first: LocalWorkspace, client_id: str, scope: str) -> Principal | None:
+def principal(first: LocalWorkspace, client_id: str, scope: str) -> Principal | None:
+    """The principal of a client with its roles on `scope`."""
     for application in Principals(first.layout, first.store).list():
         if application.client_id == client_id:
             return application.seen_from(scope)

@@ -22,6 +22,8 @@ def headers(reply: Reply, form: str, correlation: str, now: datetime, seconds: f
     if form == "blob":
         blob = {"server": "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0", "x-ms-version": "2021-08-06"}
         return {**common, **blob, "x-ms-request-id": secrets.token_hex(16), **own}
+    if form == "online":
+        return {**common, "server": "azureml-frontdoor", **own}
     kind = "error" if reply.status >= 400 else "standard"
     common |= {
         "request-context": _APPLICATION,

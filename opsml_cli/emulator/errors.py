@@ -53,6 +53,8 @@ def reply(error: WireError, form: str, now: datetime, correlation: str) -> Reply
     if form == "blob":
         return _blob(error, now)
     value: Any
+    if form == "online":
+        return Reply(error.status, headers=error.headers, content=error.message.encode(), media_type="text/plain")
     if form == "plain":
         value = {"error": {"code": error.code, "message": error.message}}
     elif form == "data":
@@ -80,7 +82,7 @@ def body(error: WireError, now: datetime, correlation: str) -> dict[str, Any]:
     return {
         "code": error.code,
         "message": error.message,
-        "details": [],
+        "details": [{"code": code, "message": text, "details": [], "additionalInfo": []} for code, text in error.details],
         "additionalInfo": [{"type": kind, "info": {"value": value}} for kind, value in info],
     }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # What the SDK makes of the portal's address in `routes/metadata.py`, and asks data-plane tokens for.
 ML_AUDIENCE = "https://ml.azure.localhost"
+PUBLIC_AUDIENCE = "https://ml.azure.com"
 LIFETIME_SECONDS = 3599
 # Audience and times are looked at here: each has an answer of its own, and the clock is ours.
 _SIGNATURE_ALONE: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
@@ -59,10 +60,13 @@ class Identity:
         """The audiences of tokens for run history and its kin."""
         return self.management | {ML_AUDIENCE, ML_AUDIENCE + "/"}
 
+    @property
+    def scoring(self) -> frozenset[str]:
+        """The audiences of tokens for endpoints: the SDK asks for the public cloud's name, whatever the cloud."""
+        return self.data_plane | {PUBLIC_AUDIENCE, PUBLIC_AUDIENCE + "/"}
+
     def issue(self, application: Application, audience: str, tenant: str) -> tuple[str, int]:
         """A token for the resource `audience`, and the seconds that it is valid."""
-        import jwt
-
         issued = int(self._clock.now().timestamp())
         claims = {
             "aud": audience,
@@ -80,25 +84,35 @@ class Identity:
             "uti": uuid.uuid4().hex[:22],
             "ver": "1.0",
         }
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self.key_id}), LIFETIME_SECONDS
+        return self.sign(claims), LIFETIME_SECONDS
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """A token of these claims."""
+        import jwt
+
+        return jwt.encode(dict(claims), self._key, algorithm="RS256", headers={"kid": self.key_id})
+
+    def claims(self, token: bytes) -> Mapping[str, Any] | None:
+        """The claims of a token that came from here; None for any other. Neither audience nor times are looked at."""
+        import jwt
+
+        # Each has an answer of its own, and the clock is ours.
+        unseen: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp"]}
+        try:
+            return jwt.decode(token.decode("ascii"), self._key.public_key(), algorithms=["RS256"], options=unseen)
+        except (jwt.PyJWTError, UnicodeDecodeError):
+            return None
 
     def caller(self, token: bytes | None, audiences: frozenset[str]) -> Caller:
         """Who calls. WireError 401, in the resource manager's words, for a token that is missing, wrong, expired or meant
         for another resource."""
-        import jwt
-
         if token is None:
             raise self._refused("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
+        claims = self.claims(token) or {}
         try:
-            claims: Mapping[str, Any] = jwt.decode(
-                token.decode("ascii"),
-                self._key.public_key(),
-                algorithms=["RS256"],
-                options=_SIGNATURE_ALONE,
-            )
             ends = datetime.fromtimestamp(int(claims["exp"]), UTC)
             audience, object_id, client_id = str(claims["aud"]), str(claims["oid"]), str(claims["appid"])
-        except (jwt.PyJWTError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             raise self._refused("InvalidAuthenticationToken", "The access token is invalid.") from None
         if audience not in audiences:
             allowed = ",".join(sorted(audiences))

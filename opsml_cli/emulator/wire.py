@@ -5,7 +5,7 @@ A handler is a plain function from a Call to a Reply, run in a thread. It raises
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +67,9 @@ class Reply:
 
 class WireError(Exception):
     """A refusal as the management front end words it. `code` is `UserError` for 404 too; the semantic codes are `inner`,
-    outermost first; `form` says which error body: `arm`, `data` (the data plane's), `blob`, or `plain` (code and message
-    alone, as the resource manager itself refuses); None: that of the route."""
+    outermost first; `form` says which error body: `arm`, `data` (the data plane's), `blob`, `online` (text alone), or `plain`
+    (code and message alone, as the resource manager itself refuses); None: that of the route.
+    `details` are (code, message) pairs of a service behind the front end."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class WireError(Exception):
         message_format: str | None = None,
         form: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -91,6 +93,7 @@ class WireError(Exception):
         self.message_format = message_format
         self.form = form
         self.headers = headers or {}
+        self.details = tuple(details)
 
 
 Handler = Callable[[Call], Reply]

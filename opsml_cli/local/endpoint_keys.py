@@ -34,10 +34,11 @@ def ensure(layout: Layout, endpoint: str) -> EndpointKeys:
     return _write(layout, endpoint, EndpointKeys(_new(), _new()))
 
 
-def rotate(layout: Layout, endpoint: str, which: str) -> EndpointKeys:
-    """Replace the `primary` or the `secondary` key; the other stays."""
+def rotate(layout: Layout, endpoint: str, which: str, value: str | None = None) -> EndpointKeys:
+    """Replace the `primary` or the `secondary` key, by `value` or a random one; the other stays."""
     keys = ensure(layout, endpoint)
-    fresh = EndpointKeys(_new(), keys.secondary) if which == "primary" else EndpointKeys(keys.primary, _new())
+    made = value or _new()
+    fresh = EndpointKeys(made, keys.secondary) if which == "primary" else EndpointKeys(keys.primary, made)
     return _write(layout, endpoint, fresh)
 
 

@@ -13,7 +13,7 @@ from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release
 
 if TYPE_CHECKING:
-    from opsml_cli.local.models import LocalModels
+    from opsml_cli.domain.model import Model
 
 MAX_INSTANCES = 16
 
@@ -29,8 +29,8 @@ class Plan:
     unchanged: bool
 
 
-def release_of(models: LocalModels, spec: DeploySpec) -> Release:
-    """The release that `spec` asks for. UsageError for a wrong word; NotFoundError, NotAllowedError for its model."""
+def release_of(model: Model, spec: DeploySpec) -> Release:
+    """The release of `model` that `spec` asks for. UsageError for a wrong word."""
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
     if spec.traffic is not None and not 0 <= spec.traffic <= 100:
@@ -41,13 +41,6 @@ def release_of(models: LocalModels, spec: DeploySpec) -> Release:
         raise UnsupportedError(
             "on Windows a local endpoint has one process", fix="leave --instance-count out, or deploy to Azure"
         )
-    model = models.get(spec.model)
-    if not (model.own or model.trusted):
-        raise NotAllowedError(
-            f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
-            cause="a model is code: serving it runs what its folder holds",
-            fix=f"opsml models register {model.name} {model.path} --trust",
-        )
     return Release(
         revision=os.urandom(16).hex(),
         model=model.name,
@@ -57,6 +50,17 @@ def release_of(models: LocalModels, spec: DeploySpec) -> Release:
         own=model.own,
         instance_count=spec.instance_count,
         instance_type=spec.instance_type,
+    )
+
+
+def distrust(model: Model) -> NotAllowedError | None:
+    """Why the model is not to be served; None when somebody answers for it."""
+    if model.own or model.trusted:
+        return None
+    return NotAllowedError(
+        f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
+        cause="a model is code: serving it runs what its folder holds",
+        fix=f"opsml models register {model.name} {model.path} --trust",
     )
 
 
@@ -89,13 +93,15 @@ def planned(record: EndpointRecord | None, spec: DeploySpec, release: Release) -
     return Plan(record, deployment, unchanged=not changed)
 
 
-def attached(record: EndpointRecord, spec: DeploySpec, release: Release) -> Plan:
+def attached(record: EndpointRecord, spec: DeploySpec, release: Release, failing: str | None) -> Plan:
     """The deployment in an endpoint that is there, as Azure's control plane has it: traffic stays as it is, and
-    `spec.insights` speaks of this deployment alone."""
+    `spec.insights` speaks of this deployment alone. `failing`: why the attempt has failed already."""
     deployment, attempted = _attempt(record, spec, release)
     changed = _revive(record) or attempted
     if attempted:
         deployment.share = None
+        if failing is not None:
+            deployment.state, deployment.detail = DeploymentState.FAILED, failing
     if spec.insights is not None:
         changed = record.record_requests_of(deployment.name, spec.insights) or changed
     return Plan(record, deployment, unchanged=not changed)

@@ -71,6 +71,12 @@ class EndpointServers:
         pid = spawn_detached(SERVER, [str(self._layout.root), record.name], output=place.output, environment=environment)
         place.write_launch(Launch(pid, start_time(pid)))
 
+    def note(self, record: EndpointRecord, reason: str, deployment: str) -> None:
+        """A line in the server's log of a deployment that no server tries."""
+        from opsml_cli.local.serving.journal import Journal
+
+        Journal(self.place(record).journal).write("error", f"deployment failed: {reason}", deployment)
+
     def await_applied(self, record: EndpointRecord, timeout: float = TAKE_UP_SECONDS) -> None:
         """Wait until the server, if it lives, has taken up this generation."""
         deadline = time.monotonic() + timeout

@@ -20,7 +20,7 @@ from opsml_cli.domain.endpoint import (
     ScoreResult,
 )
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
-from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_traffic
+from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_traffic, vm_sizes
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
 from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord
@@ -53,13 +53,25 @@ class LocalEndpoints:
             records = endpoint_records.read_all(connection)
         return [self._value(record) for record in records]
 
+    def record(self, name: str) -> EndpointRecord | None:
+        """What the workspace holds of an endpoint, for whoever stands before its server; None for an unknown one."""
+        with self._store.read() as connection:
+            return endpoint_records.read(connection, name)
+
+    def id_of(self, name: str) -> str:
+        """What tells this endpoint from an earlier one of the same name."""
+        return self._record(name).id
+
     def keys(self, name: str) -> EndpointKeys:
         return endpoint_keys.read(self._layout, self._record(name).name)
 
     # Deploying
 
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
-        release = endpoint_plan.release_of(self._models(), spec)
+        model = self._models().get(spec.model)
+        release = endpoint_plan.release_of(model, spec)
+        if (refusal := endpoint_plan.distrust(model)) is not None:
+            raise refusal
         if spec.dry_run:
             with self._store.read() as connection:
                 plan = endpoint_plan.planned(endpoint_records.read(connection, spec.endpoint), spec, release)
@@ -74,17 +86,39 @@ class LocalEndpoints:
                 endpoint_records.save(connection, plan.record)
         return self._begun(plan, generation)
 
-    def attach(self, spec: DeploySpec) -> Deployed:
+    def attach(self, spec: DeploySpec, failing: str | None = None) -> Deployed:
         """`begin_deploy` as Azure's control plane has it: into an endpoint that is there (else NotFoundError), whose traffic
-        stays as it is; `spec.insights` speaks of this deployment alone."""
-        release = endpoint_plan.release_of(self._models(), spec)
+        stays as it is; `spec.insights` speaks of this deployment alone, and `spec.instance_type` counts against the quota.
+
+        A model that nobody trusts makes an attempt that failed; so does `failing`, the reason why nothing can be started."""
+        model = self._models().get(spec.model)
+        release = endpoint_plan.release_of(model, spec)
+        if failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
+            failing = f"{refusal.message}; {refusal.fix}"
         with self._store.write() as connection:
             record = self._found(connection, spec.endpoint)
+            self._check_quota(connection, spec)
             generation = record.generation
-            plan = endpoint_plan.attached(record, spec, release)
+            plan = endpoint_plan.attached(record, spec, release, failing)
             if not plan.unchanged:
                 endpoint_records.save(connection, record)
+        if failing is not None:
+            self._servers.note(record, failing, plan.deployment.name)
+            return self._deployed(plan)
         return self._begun(plan, generation)
+
+    @staticmethod
+    def _check_quota(connection: sqlite3.Connection, spec: DeploySpec) -> None:
+        if spec.instance_type is None:
+            return
+        here = names.key(spec.endpoint), names.key(spec.deployment)
+        used = [
+            (each.target.instance_type or "", each.target.instance_count)
+            for record in endpoint_records.read_all(connection)
+            for key, each in record.deployments.items()
+            if (names.key(record.name), key) != here
+        ]
+        vm_sizes.check_quota(vm_sizes.find(spec.instance_type), spec.instance_count, used)
 
     def _begun(self, plan: Plan, generation: int) -> Deployed:
         """Have a server follow the plan. `generation` is the record's before it."""
@@ -161,11 +195,12 @@ class LocalEndpoints:
 
     # Changing
 
-    def rotate_keys(self, name: str, key: str) -> EndpointKeys:
+    def rotate_keys(self, name: str, key: str, value: str | None = None) -> EndpointKeys:
+        """As the port says; `value`: what the key is to be, in place of a random one."""
         if key not in ("primary", "secondary"):
             raise UsageError(f"{key!r} is no key", cause="expected primary or secondary")
         record = self._record(name)
-        keys = endpoint_keys.rotate(self._layout, record.name, key)
+        keys = endpoint_keys.rotate(self._layout, record.name, key, value)
         # The new key is honoured at once; this makes sure that the old one no longer is.
         with self._store.write() as connection:
             record = self._found(connection, name)

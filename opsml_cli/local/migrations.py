@@ -79,6 +79,9 @@ def _second(connection: sqlite3.Connection) -> None:
              endpoint_key TEXT NOT NULL REFERENCES endpoints(name_key) ON DELETE CASCADE, name_key TEXT NOT NULL,
              created_at TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY(endpoint_key, name_key)) WITHOUT ROWID""",
         "CREATE TABLE principals(id TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+        # A batch endpoint with its deployments, one document.
+        """CREATE TABLE batch_endpoints(
+             name_key TEXT PRIMARY KEY, created_at TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID""",
         # What a client polls until the work behind it is done.
         """CREATE TABLE operations(
              id TEXT PRIMARY KEY, watch TEXT NOT NULL, subject TEXT NOT NULL, sequence INTEGER NOT NULL,

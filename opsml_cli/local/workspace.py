@@ -10,6 +10,7 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    from opsml_cli.local.batch.operations import LocalBatchEndpoints
     from opsml_cli.local.data import LocalData
     from opsml_cli.local.datastores import LocalDatastores
     from opsml_cli.local.endpoints import LocalEndpoints
@@ -59,6 +60,12 @@ class LocalWorkspace:
         from opsml_cli.local.endpoints import LocalEndpoints
 
         return LocalEndpoints(self.layout, self.store, lambda: self.models)
+
+    @cached_property
+    def batch_endpoints(self) -> LocalBatchEndpoints:
+        from opsml_cli.local.batch.operations import LocalBatchEndpoints
+
+        return LocalBatchEndpoints(self.store, lambda: self.models)
 
     @cached_property
     def insights(self) -> LocalInsights:
