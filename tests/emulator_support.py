@@ -166,15 +166,6 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
     try:
         bundle = tls.places(workspace.layout).bundle
         yield Emulated(f"https://localhost:{port}", port, workspace, names, application, secret, bundle, faults)
-            f"https://localhost:{port}",
-            port,
-            workspace,
-            names,
-            application,
-            secret,
-            tls.places(workspace.layout).bundle,
-            faults,
-        )
     finally:
         os.environ.clear()
         os.environ.update(before)
