@@ -113,7 +113,7 @@ class AzureData:
             with ThreadPoolExecutor(_PARALLEL) as pool:
                 documents = [one for one in pool.map(lambda pair: self._version(*pair), latest) if one is not None]
         else:
-            documents = self._versions(name)
+            documents = list(self._versions(name))
             if not documents:
                 raise self._missing(AssetRef(name))
         return sorted((asset_of(one) for one in documents), key=lambda asset: asset.created_at, reverse=True)
