@@ -9,6 +9,7 @@ from opsml_cli.azureml.context import Context, Place
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
+    from opsml_cli.azureml.models import AzureModels
     from opsml_cli.settings import AzureSettings
 
 
@@ -31,3 +32,9 @@ class AzureWorkspace:
         from opsml_cli.azureml.data import AzureData
 
         return AzureData(self.context)
+
+    @cached_property
+    def models(self) -> AzureModels:
+        from opsml_cli.azureml.models import AzureModels
+
+        return AzureModels(self.context)

@@ -26,7 +26,8 @@ class Signature:
 @dataclass(frozen=True, slots=True)
 class Model:
     """One immutable version of a model, a folder in MLflow format. `sha256` covers every file of the folder; `own` is
-    true when opsml trained it; a foreign model is code, and `trusted` says that somebody took the responsibility."""
+    true when opsml trained it; a foreign model is code, and `trusted` says that somebody took the responsibility. `unknown`
+    tells, by field, why a value is None or empty that the workspace has no source for."""
 
     name: str
     version: str
@@ -45,6 +46,7 @@ class Model:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     data: AssetRef | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

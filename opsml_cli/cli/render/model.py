@@ -19,16 +19,17 @@ def document(model: Model) -> dict[str, object]:
         "metrics": model.metrics,
         "threshold": model.threshold,
         "signature": model.signature,
-        "sha256": model.sha256,
+        "sha256": model.sha256 or None,
         "job": model.job,
         "task": model.task,
         "own": model.own,
         "trusted": model.trusted,
-        "size_bytes": model.size_bytes,
+        "size_bytes": model.size_bytes or None,
         "created_at": model.created_at,
         "description": model.description,
         "tags": model.tags,
         "data": None if model.data is None else str(model.data),
+        "unknown": model.unknown,
     }
 
 
@@ -40,7 +41,7 @@ def _view(model: Model, width: int) -> str:
         "data": None if model.data is None else str(model.data),
         "threshold": None if model.threshold is None else f"{model.threshold:.4f}",
         "path": model.path,
-        "size": f"{model.size_bytes:,} bytes",
+        "size": f"{model.size_bytes:,} bytes" if model.size_bytes else None,
         "sha256": model.sha256,
         "created": model.created_at,
         "description": model.description,
