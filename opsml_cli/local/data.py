@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsml_cli.content.folders import hash_folder, hash_parts
+from opsml_cli.content.folders import hash_folder, hash_parts, read_parts
 from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.local import annotations as notes
 from opsml_cli.local import clock, data_records
 from opsml_cli.local.artifacts import Blobs, Received
 from opsml_cli.local.layout import Layout
@@ -87,6 +88,63 @@ class LocalData:
                 data_records.save(connection, recorded)
         return Registered(self._placed(recorded), unchanged)
 
+    def adopt(self, spec: RegisterData, content: Path | None, said: Mapping[str, object]) -> DataAsset:
+        """Record `spec.version` of data that a client keeps at `spec.source`, an address: its `content` is copied, and
+        profiled where it is a table; None: it lies elsewhere, and is known by its address alone. `said` is what else the
+        client said of it. ConflictError when the version exists."""
+        names.asset_name(spec.name, "data name")
+        assert spec.version is not None
+        assert spec.type is not None
+        with self._content(content, spec.name) as (path, digest, size, received):
+            profile = None if path is None else _profile_or_none(path, spec.type, spec.name)
+            asset = DataAsset(
+                name=spec.name,
+                version=names.version(spec.version),
+                type=spec.type,
+                uri="",
+                rows=profile.rows if profile is not None else None,
+                columns=len(profile.columns) if profile is not None else None,
+                sha256=digest,
+                size_bytes=size,
+                created_at=clock.now(),
+                description=spec.description,
+                tags=dict(spec.tags),
+                source=spec.source,
+                profile=profile,
+            )
+            if received is not None:
+                self._blobs.keep(received)
+            with self._store.write() as connection:
+                if data_records.find(connection, AssetRef(asset.name, asset.version)) is not None:
+                    raise ConflictError(f"{asset.name}:{asset.version} exists")
+                first = data_records.find(connection, AssetRef(asset.name))
+                asset = replace(asset, name=first.name if first is not None else asset.name)
+                data_records.save(connection, asset)
+                notes.save(connection, "data", asset.name, said, asset.version)
+        return self._placed(asset)
+
+    def relabel(self, ref: AssetRef, description: str | None, tags: Mapping[str, str], said: Mapping[str, object]) -> DataAsset:
+        """Replace the version's description and tags, and what else a client said of it. NotFoundError."""
+        with self._store.write() as connection:
+            known = data_records.find(connection, ref)
+            if known is None:
+                raise _missing(connection, ref)
+            known = replace(known, description=description, tags=dict(tags))
+            data_records.save(connection, known)
+            notes.save(connection, "data", known.name, said, known.version)
+        return self._placed(known)
+
+    def versions(self) -> Sequence[DataAsset]:
+        """Every version of every asset, newest first, without profiles."""
+        with self._store.read() as connection:
+            return [self._placed(asset) for asset in data_records.every(connection)]
+
+    def find(self, ref: AssetRef) -> DataAsset | None:
+        """As `get`; None when there is no such version."""
+        with self._store.read() as connection:
+            found = data_records.find(connection, ref)
+        return None if found is None else self._placed(found)
+
     def get(self, ref: AssetRef) -> DataAsset:
         """The version, or the latest."""
         with self._store.read() as connection:
@@ -133,19 +191,43 @@ class LocalData:
     def locate(self, ref: AssetRef) -> tuple[Path, DataAsset]:
         """Where the content lies (a file without suffix, or a folder), and the asset with its profile."""
         asset = self.get(ref)
+        if not asset.sha256:
+            raise InvalidInputError(
+                f"the content of {asset.name}:{asset.version} is not in this workspace",
+                cause=f"it was registered by its address {asset.source}",
+                fix=f"register the content itself: opsml data register {asset.name} FILE",
+            )
         return self._blobs.path(asset.sha256), asset
 
     def _table(self, ref: AssetRef) -> DataAsset:
         asset = self.get(ref)
+        if not asset.sha256:
+            self.locate(ref)
         if asset.profile is None:
+            what = "a folder, no table" if asset.type is not DataType.URI_FILE else "no table that can be read"
             raise InvalidInputError(
-                f"{asset.name}:{asset.version} is a folder, no table",
+                f"{asset.name}:{asset.version} is {what}",
                 fix=f"register a table's file, or a folder with an {_TABLE} file",
             )
         return asset
 
     def _placed(self, asset: DataAsset) -> DataAsset:
-        return replace(asset, uri=self._blobs.path(asset.sha256).as_uri())
+        return replace(asset, uri=self._blobs.path(asset.sha256).as_uri() if asset.sha256 else asset.source or "")
+
+    @contextmanager
+    def _content(self, content: Path | None, name: str) -> Iterator[tuple[Path | None, str, int, Received | None]]:
+        """Content to be recorded: where it can be read, its hash and size, and what is to be kept of it (None: nothing,
+        it is a blob already or lies elsewhere)."""
+        if content is None:
+            yield None, "", 0, None
+        elif content.parent == self._blobs.folder and content.is_file():
+            yield content, content.name, content.stat().st_size, None
+        elif content.is_file():
+            with self._blobs.receive_file(read_parts(content), name) as received:
+                yield received.path, received.sha256, received.size, received
+        else:
+            with self._blobs.receive_folder(content, name) as received:
+                yield received.path, received.sha256, received.size, received
 
     @contextmanager
     def _received(self, source: Source, dry_run: bool, progress: Progress) -> Iterator[Received]:
@@ -198,6 +280,18 @@ class LocalData:
         from opsml_cli.tables.profile import target_of
 
         return replace(profile, target=target_of(path, profile, target, shown))
+
+
+def _profile_or_none(path: Path, kind: DataType, name: str) -> DataProfile | None:
+    """The content's profile; None when it is no table."""
+    from opsml_cli.tables import profile_table
+
+    if kind is DataType.URI_FOLDER or path.is_dir() is not (kind is DataType.MLTABLE):
+        return None
+    try:
+        return profile_table(path, name=name)
+    except (InvalidInputError, NotFoundError, UsageError):
+        return None
 
 
 def _has_target(profile: DataProfile, target: str) -> bool:

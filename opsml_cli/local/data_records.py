@@ -41,6 +41,13 @@ def versions(connection: sqlite3.Connection, name: str) -> Sequence[DataAsset]:
     return [_asset(row) for row in connection.execute(query, (names.key(name),))]
 
 
+def every(connection: sqlite3.Connection) -> Sequence[DataAsset]:
+    """Every version of every asset, newest first, without profiles."""
+    query = """SELECT name_key, version, sequence, sha256, created_at, document FROM data_versions
+        ORDER BY created_at DESC, name_key, sequence DESC"""
+    return [_asset(row) for row in connection.execute(query)]
+
+
 def next_number(connection: sqlite3.Connection, name: str) -> int:
     """One more than the highest version that is a number."""
     query = "SELECT version FROM data_versions WHERE name_key=?"

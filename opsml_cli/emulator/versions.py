@@ -1,0 +1,174 @@
+"""What data, models, codes, environments and components have in common on the wire: containers, versions, labels of both.
+
+A container is a name with versions. It has no record of its own: it is there while a version is, and what clients say of it
+is an annotation with an empty version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opsml_cli.emulator.bodies import Body
+from opsml_cli.emulator.resources import envelope, location, ordered, page, system_data, viewed, who
+from opsml_cli.emulator.wire import Call, Reply, WireError
+from opsml_cli.local import annotations as notes
+from opsml_cli.local.clock import now
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}\Z", re.ASCII)
+_VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_.]{0,254}\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version as the wire shows it. `order` sorts versions by their creation; `properties` are complete."""
+
+    name: str
+    version: str
+    created_at: str
+    order: tuple[str, int]
+    properties: Mapping[str, Any]
+    created_by: str | None = None
+    modified_at: str | None = None
+    modified_by: str | None = None
+
+    @property
+    def archived(self) -> bool:
+        return bool(self.properties.get("isArchived"))
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A name with versions, newest first."""
+
+    name: str
+    versions: Sequence[Version]
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def archived(self) -> bool:
+        return bool(self.said.get("isArchived"))
+
+    @property
+    def next_number(self) -> str:
+        """One more than the highest version that is a number."""
+        numbers = [int(each.version) for each in self.versions if each.version.isascii() and each.version.isdigit()]
+        return str(max(numbers, default=0) + 1)
+
+
+def names_of(call: Call) -> tuple[str, str]:
+    """Name and version of the path, by Azure's patterns. 400."""
+    name, version = call.parameters["name"], call.parameters.get("version", "1")
+    if not _NAME.match(name):
+        raise WireError(
+            400,
+            f"Invalid name '{name}'. Names begin with a letter or digit and hold at most 255 letters, digits, '-' and '_'.",
+            inner=("BadArgument", "ArgumentInvalid"),
+        )
+    if not _VERSION.match(version):
+        raise WireError(
+            400,
+            f"Invalid version '{version}'. Versions begin with a letter or digit and hold letters, digits, '-', '_' and '.'.",
+            inner=("BadArgument", "ArgumentInvalid"),
+        )
+    return name, version
+
+
+def labels(properties: Body) -> dict[str, Any]:
+    """What every version may be labelled with."""
+    return {
+        "description": properties.text("description"),
+        "tags": properties.texts("tags"),
+        "properties": properties.texts("properties"),
+        "isArchived": properties.flag("isArchived") is True,
+        "isAnonymous": properties.flag("isAnonymous") is True,
+    }
+
+
+def document(call: Call, segment: str, found: Version) -> dict[str, Any]:
+    system = system_data(found.created_at, found.created_by, found.modified_at, found.modified_by)
+    path = (segment, found.name, "versions", found.version)
+    return envelope(call, path, f"{segment}/versions", found.properties, system)
+
+
+def written(call: Call, segment: str, found: Version, *, new: bool) -> Reply:
+    """The answer to a PUT of a version."""
+    return Reply(201 if new else 200, document(call, segment, found), {"location": location(call)} if new else {})
+
+
+def listed(call: Call, segment: str, found: Sequence[Version]) -> Reply:
+    """A page of a container's versions."""
+    items = ordered(call, viewed(call, found, lambda one: one.archived), lambda one: one.order)
+    return Reply(value=page(call, items, lambda one: one.version, lambda one: document(call, segment, one)))
+
+
+def containers_listed(call: Call, segment: str, found: Sequence[Container], extra: Any) -> Reply:
+    """A page of containers, those with the newest version first. `extra` makes a container's own properties."""
+    items = viewed(call, found, lambda one: one.archived)
+    items.sort(key=lambda one: one.versions[0].order, reverse=True)
+    return Reply(value=page(call, items, lambda one: one.name, lambda one: container_document(call, segment, one, extra(one))))
+
+
+def container_document(call: Call, segment: str, found: Container, extra: Mapping[str, Any]) -> dict[str, Any]:
+    said = found.said
+    properties = {
+        "description": said.get("description"),
+        "tags": said.get("tags"),
+        "properties": said.get("properties"),
+        "isArchived": found.archived,
+        **extra,
+    }
+    first, newest = found.versions[-1], found.versions[0]
+    changed = said.get("modifiedAt") or newest.created_at
+    system = system_data(first.created_at, first.created_by, changed, said.get("modifiedBy"))
+    return envelope(call, (segment, found.name), segment, properties, system)
+
+
+def said_of(call: Call, kind: str, name: str) -> Mapping[str, Any]:
+    """What clients said of a container."""
+    with call.served.local.store.read() as connection:
+        return notes.find(connection, kind, name) or {}
+
+
+def said_of_all(call: Call, kind: str) -> Mapping[str, Mapping[str, Any]]:
+    """What clients said of the containers of a kind, by their names without case."""
+    with call.served.local.store.read() as connection:
+        found = notes.of_kind(connection, kind)
+    return {name: document for (name, version), document in found.items() if not version}
+
+
+def say(call: Call, kind: str, name: str) -> None:
+    """Record a PUT of a container: its labels and whether it is archived."""
+    properties = Body.of(call).section("properties", required=True)
+    document = {
+        "description": properties.text("description"),
+        "tags": properties.texts("tags"),
+        "properties": properties.texts("properties"),
+        "isArchived": properties.flag("isArchived") is True,
+        "modifiedAt": now(),
+        "modifiedBy": who(call),
+    }
+    with call.served.local.store.write() as connection:
+        notes.save(connection, kind, name, document)
+
+
+def missing(noun: str, name: str, version: str | None = None) -> WireError:
+    """404 for a container or a version. `noun` is the semantic code's beginning, such as `Model`."""
+    shown = f"{name}:{version}" if version is not None else name
+    return WireError(
+        404,
+        f"{noun} {'version' if version is not None else 'container'} with name: {shown} not found.",
+        inner=("NotFound", f"{noun}NotFound"),
+    )
+
+
+def changed_uri(noun: str, member: str) -> WireError:
+    """409 for a PUT of an existing version with another content."""
+    return WireError(
+        409,
+        f"A {noun} version with this name and version already exists. If you are trying to create a new {noun} version, use a "
+        f"different name or version. If you are trying to update an existing {noun} version, the existing asset's {member} "
+        "cannot be changed. Only tags, description, and isArchived can be updated.",
+        inner=("Conflict", "AssetVersionExists"),
+    )
