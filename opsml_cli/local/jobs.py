@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +123,31 @@ class LocalJobs:
         if not record.job.status.finished:
             job_process.terminate(record)
         return self.get(name)
+
+    def describe(self, name: str, *, display_name: str | None = None, tags: Mapping[str, str] | None = None) -> Job:
+        """Replace what people call the job, or its tags; None leaves them."""
+        with self._store.write() as connection:
+            record = records.load(connection, name)
+            if record is None:
+                raise self._unknown(connection, name)
+            if display_name is not None:
+                record = record.with_job(display_name=display_name)
+            if tags is not None:
+                record = record.with_job(tags=dict(tags))
+            records.save(connection, record)
+        return self.get(name)
+
+    def record_failed(self, job: Job, reason: str) -> Job:
+        """Record a job that was accepted and cannot begin: it has failed at once, and its log says why. ConflictError when
+        the name is taken."""
+        record = job_process.ended(Record(replace(job, workspace=self._workspace)), JobState.FAILED, reason)
+        log = job_process.log_path(self._layout, job.name)
+        with self._store.write() as connection:
+            if not records.insert(connection, record):
+                raise ConflictError(f"job {job.name} exists", fix="choose another name")
+            log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            log.write_text(f"{now()} failed: {reason}\n", encoding="utf-8")
+        return record.job
 
     def logs(self, name: str, position: int = 0) -> tuple[str, int]:
         with self._store.read() as connection:

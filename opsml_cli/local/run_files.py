@@ -15,6 +15,7 @@ from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.domain.job import JobState
 from opsml_cli.local.job_process import log_path
 from opsml_cli.local.layout import Layout
+from opsml_cli.local.pipelines.definition import COMMAND_STEP
 from opsml_cli.local.pipelines.values import Value
 from opsml_cli.local.run_history import Run, RunHistory, RunKind
 
@@ -73,9 +74,11 @@ class RunFiles:
     def logs(self, run: Run) -> Mapping[str, Path]:
         """Log files by their path among the run's artifacts."""
         log = log_path(self._layout, run.job.name)
-        if run.kind is RunKind.STEP and run.step is not None:
-            owner = run.step.origin or run.job.name
-            log = self._layout.step(owner, run.step.name) / "log.txt"
+        step = self._step(run)
+        if step is not None and (step / "log.txt").is_file():
+            log = step / "log.txt"
+        elif step is not None and not run.status.finished:
+            return {}  # the command has not begun
         name = {RunKind.PIPELINE: PIPELINE_LOG, RunKind.TRIAL: AUTOML_LOG, RunKind.SETUP: AUTOML_LOG}.get(run.kind, STD_LOG)
         return {name: log} if log.is_file() else {}
 
@@ -84,38 +87,37 @@ class RunFiles:
         a training's reports."""
         found = dict(self.logs(run))
         folder = self._layout.job(run.job.name)
-        if run.kind is RunKind.COMMAND:
-            found |= tree(folder / "artifacts")
+        step = self._step(run)
+        if step is not None:
+            found |= tree(step / "artifacts")
         elif run.kind is RunKind.AUTOML:
             reports = tree(folder / "outputs")
             found |= {f"outputs/{name}": path for name, path in reports.items() if not name.startswith("model/")}
         elif run.kind is RunKind.TRIAL and run.best:
             found |= {f"{MODEL_ARTIFACT}/{name}": path for name, path in tree(self._model(run)).items()}
-        elif run.kind is RunKind.STEP and run.step is not None:
-            found |= tree(self._layout.step(run.step.origin or run.job.name, run.step.name) / "artifacts")
         return found
 
     def outputs(self, run: Run) -> Mapping[str, RunOutput]:
         """The named outputs of a completed run."""
         if run.status is not JobState.COMPLETED:
             return {}
-        if run.kind is RunKind.PIPELINE:
+        if run.kind in (RunKind.PIPELINE, RunKind.COMMAND):
             return self._valued(run.id, self._history.pipeline_outputs(run))
         if run.kind is RunKind.STEP and run.step is not None:
             return self._valued(run.id, run.step.outputs)
-        if run.kind is RunKind.COMMAND:
-            return self._written(run)
         best = self._history.best_child(run) if run.kind is RunKind.AUTOML else run if run.best else None
         if best is None:
             return {}
         name = run.model_output if run is best else BEST_MODEL
         return {name: RunOutput(name, "mlflow_model", self._model(best), best.id, best.model_output)}
 
-    def _written(self, run: Run) -> dict[str, RunOutput]:
-        types, folder = run.job.spec.get("outputs"), self._layout.job(run.job.name) / "outputs"
-        if not isinstance(types, Mapping):
-            return {}
-        return {name: RunOutput(name, str(kind), folder / name, run.id, name) for name, kind in types.items()}
+    def _step(self, run: Run) -> Path | None:
+        """The folder of the step that the run is; None for what runs no command of its own."""
+        if run.kind is RunKind.COMMAND:
+            return self._layout.step(run.job.name, COMMAND_STEP)
+        if run.kind is RunKind.STEP and run.step is not None:
+            return self._layout.step(run.step.origin or run.job.name, run.step.name)
+        return None
 
     def _valued(self, run: str, values: Mapping[str, Value]) -> dict[str, RunOutput]:
         root = self._layout.root

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import NotFoundError
@@ -24,6 +26,9 @@ from opsml_cli.local.pipelines import records as pipeline_records
 from opsml_cli.local.pipelines.records import StepRecord
 from opsml_cli.local.pipelines.values import Value
 from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.local.pipelines.operations import LocalPipelines
 
 _CHILD = re.compile(r"(.+)_([0-9]{1,6}|setup|featurize|ModelExplain)\Z", re.ASCII | re.DOTALL)
 _RUNS = uuid.UUID("6f27b1c6-5b0e-4f0f-9f4e-9a1d5f6f2c11")
@@ -81,14 +86,18 @@ def step_id(run: str, step: str) -> str:
 class RunHistory:
     """The runs of one local workspace."""
 
-    def __init__(self, store: Store, jobs: LocalJobs) -> None:
+    def __init__(self, store: Store, jobs: LocalJobs, pipelines: Callable[[], LocalPipelines]) -> None:
         self._store = store
         self._jobs = jobs
+        self._pipelines = pipelines
 
     def get(self, run: str) -> Run:
         """The run as it is now; NotFoundError when there is none of that id."""
         try:
-            return self.of_job(self._jobs.get(run))
+            job = self._jobs.get(run)
+            if job.kind is not JobKind.AUTOML:
+                self._settle(run)
+            return self.of_job(job)
         except NotFoundError:
             found = self._child(run) or self._step(run)
             if found is None:
@@ -109,6 +118,7 @@ class RunHistory:
             return list(reversed(self._parts(run)))
         if run.kind is not RunKind.PIPELINE:
             return []
+        self._settle(run.id)
         with self._store.read() as connection:
             steps = pipeline_records.steps(connection, run.id)
         return [self._of_step(run.job, step) for step in reversed(steps)]
@@ -126,6 +136,11 @@ class RunHistory:
         with self._store.read() as connection:
             record = pipeline_records.load_run(connection, run.id)
         return {} if record is None else record.outputs
+
+    def _settle(self, run: str) -> None:
+        """A dead run's steps are ended by looking at it; one that could not begin has none."""
+        with suppress(NotFoundError):
+            self._pipelines().run(run)
 
     # The parts of a training
 

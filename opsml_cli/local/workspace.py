@@ -83,7 +83,7 @@ class LocalWorkspace:
     def history(self) -> RunHistory:
         from opsml_cli.local.run_history import RunHistory
 
-        return RunHistory(self.store, self.jobs)
+        return RunHistory(self.store, self.jobs, lambda: self.pipelines)
 
     @cached_property
     def run_files(self) -> RunFiles:

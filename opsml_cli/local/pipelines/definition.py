@@ -12,6 +12,7 @@ LITERAL_TYPES = ("string", "integer", "number", "boolean")
 DATA_TYPES = ("uri_file", "uri_folder", "mltable")
 MODEL_TYPES = ("mlflow_model", "custom_model", "triton_model")
 PATH_TYPES = (*DATA_TYPES, *MODEL_TYPES)
+COMMAND_STEP = "command"  # the one step of a command job
 FILE_TYPE = "uri_file"  # the one type whose path is a file and not a folder
 
 # What else a port accepts, beside its own type.

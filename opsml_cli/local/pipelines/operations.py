@@ -25,7 +25,7 @@ from opsml_cli.local.clock import now
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.records import RunRecord, Version
-from opsml_cli.local.pipelines.runs import Runs, plain
+from opsml_cli.local.pipelines.runs import Labels, Runs, plain
 from opsml_cli.local.pipelines.values import Inputs
 from opsml_cli.local.store import Store
 
@@ -298,6 +298,18 @@ class LocalPipelines:
         run = RunRecord("", taken.sha256, None, None, values)
         name, _ = self._runs.start(run, definition, taken, experiment)
         return self.run(name)
+
+    def begin_snapshot(self, snapshot: Snapshot, labels: Labels, experiment: str | None) -> str:
+        """Run a pipeline that was put together without a folder, its files stored already; its name. A command job is one
+        such, of one step. InvalidInputError, NotFoundError, or ConflictError for a name that is taken."""
+        if labels.name is not None:
+            names.asset_name(labels.name, "job name")
+        definition = snapshot.definition()
+        self._check_assets(definition)
+        inputs = Inputs(self._layout, self._store, self._data, remote=False)
+        values = inputs.resolve(definition, {}, {key: tree.sha256 for key, tree in snapshot.trees.items()})
+        name, _ = self._runs.start(RunRecord("", snapshot.sha256, None, None, values), definition, snapshot, experiment, labels)
+        return name
 
     def _published(self, name: str, version: str) -> tuple[Snapshot, PipelineDefinition]:
         from opsml_cli.local.pipelines.snapshot import from_document

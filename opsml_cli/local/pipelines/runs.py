@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,16 @@ RUNNER = "opsml_cli.local.pipelines.run"
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a run is called, and as what it counts: a command job is a run of one step. `name` None: a new one is made."""
+
+    name: str | None = None
+    kind: JobKind = JobKind.PIPELINE
+    display_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Runs:
     """The pipeline runs of one workspace."""
 
@@ -53,20 +63,28 @@ class Runs:
         return earlier.run
 
     def start(
-        self, run: RunRecord, definition: PipelineDefinition, snapshot: Snapshot, experiment: str | None
+        self,
+        run: RunRecord,
+        definition: PipelineDefinition,
+        snapshot: Snapshot,
+        experiment: str | None,
+        labels: Labels | None = None,
     ) -> tuple[str, bool]:
-        """Record the run and start its process. Its name, and whether this call made it (see `request_key`)."""
+        """Record the run and start its process. Its name, and whether this call made it (see `request_key`).
+        ConflictError when the name that `labels` asks for is taken."""
         experiment = names.asset_name(experiment or definition.experiment or "Default", "experiment name")
+        labels = labels or Labels()
         while True:
-            name = _new_name()
+            name = labels.name or _new_name()
             job = Job(
                 name=name,
-                kind=JobKind.PIPELINE,
+                kind=labels.kind,
                 status=JobState.NOT_STARTED,
                 experiment=experiment,
                 workspace=self._workspace,
                 created_at=now(),
-                display_name=definition.display_name or run.pipeline,
+                display_name=labels.display_name or definition.display_name or run.pipeline,
+                tags=dict(labels.tags),
                 spec={"pipeline": run.pipeline, "version": run.version, "inputs": {k: str(v) for k, v in run.inputs.items()}},
             )
             named = replace(run, run=name)
@@ -74,6 +92,8 @@ class Runs:
                 if run.request_key is not None and records.run_of_request(connection, run.request_key) is not None:
                     break  # the same request, sent twice at once: the other was first
                 if not job_records.insert(connection, Record(job, launcher=job_process.this_process())):
+                    if labels.name is not None:
+                        raise ConflictError(f"job {labels.name} exists", fix="choose another name")
                     continue
                 records.insert_run(connection, named, snapshot.document())
                 for sequence, step in enumerate(definition.steps):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # Part of every reuse key: raised when the way steps run changes what they produce.
 _REUSE_FORMAT = 1
 _POLL_SECONDS = 0.3
+ARTIFACTS = ("outputs", "logs")
 
 
 class Canceled(Exception):  # noqa: N818 - an end, not an error
@@ -214,6 +215,7 @@ class StepWork:
                 raise Canceled from error
             raise WorkFailedError(str(error)) from error
         finally:
+            self._keep_artifacts(code)
             for folder in (code, self._folder / "inputs"):
                 shutil.rmtree(folder, ignore_errors=True)
         root = self._workspace.layout
@@ -221,6 +223,15 @@ class StepWork:
             name: Value(output.type, path=relative(root, final / name), sha256=hashes[name])
             for name, output in self._step.outputs.items()
         }
+
+    def _keep_artifacts(self, code: Path) -> None:
+        """What the command left in its own folders `outputs` and `logs` is kept beside its log, as Azure does."""
+        kept = self._folder / "artifacts"
+        shutil.rmtree(kept, ignore_errors=True)
+        for name in ARTIFACTS:
+            if (code / name).is_dir() and not (code / name).is_symlink():
+                kept.mkdir(mode=0o700, exist_ok=True)
+                (code / name).rename(kept / name)
 
     def _execute(self, work: CommandWork, values: Mapping[str, Value], code: Path, outputs: Path) -> None:
         for output in self._step.outputs.values():
