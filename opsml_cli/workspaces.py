@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from opsml_cli.domain import names
-from opsml_cli.domain.errors import ConfigError
+from opsml_cli.domain.errors import ConfigError, UnsupportedError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.settings import AzureSettings, Loaded, local_folder
 
 if TYPE_CHECKING:
+    from opsml_cli.domain.emulator import EmulatorOperations
     from opsml_cli.domain.workspace import Workspace
 
 
@@ -78,3 +79,21 @@ def open_workspace(loaded: Loaded) -> Workspace:
 
     assert choice.azure is not None
     return cast("Workspace", AzureWorkspace(choice.azure, choice.name))
+
+
+def open_emulator(loaded: Loaded, workspace: Workspace) -> EmulatorOperations:
+    """The emulator of Azure's wire over a local workspace, under the names that complete Azure settings give it.
+    UnsupportedError for a workspace that is not on this machine."""
+    from opsml_cli.local.workspace import LocalWorkspace
+
+    if not isinstance(workspace, LocalWorkspace):
+        raise UnsupportedError(
+            f"workspace {workspace.name} is not on this machine: it has no emulator", fix="add -w local to the command"
+        )
+    from opsml_cli.emulator.process import EmulatorProcess
+
+    azure = loaded.settings.azure
+    wanted = None
+    if azure.subscription_id and azure.resource_group and azure.workspace_name:
+        wanted = (azure.subscription_id, azure.resource_group, azure.workspace_name)
+    return EmulatorProcess(workspace, wanted)

@@ -138,7 +138,7 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
     workspace = LocalWorkspace(folder / ".opsml")
     workspace.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = Directory(workspace).first()
-    application, secret = Principals(workspace.layout, workspace.store).default(_scope(names))
+    application, secret = Principals(workspace.layout, workspace.store).default(f"/subscriptions/{names.subscription}")
     faults = options.setdefault("faults", Faults())
     served_with = settings(workspace.layout, datetime.now(UTC))
     listener = socket.socket()
@@ -174,9 +174,3 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
         listener.close()
         workspace.store.close()
         assert not thread.is_alive(), "the server did not end"
-
-
-def _scope(names: AzureNames) -> str:
-    from opsml_cli.emulator.access import arm_id
-
-    return arm_id(names.subscription, names.resource_group, names.name)

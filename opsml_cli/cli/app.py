@@ -50,7 +50,7 @@ def parse(argv: list[str]) -> Invocation | None:
 def carry_out(invocation: Invocation, output: Output, environment: Mapping[str, str]) -> tuple[object, OpsmlError | None]:
     """Run the command and show its result on `output`: the path of the shell, and of the demo. Gives the result, and the
     error of a verdict; everything else is raised."""
-    from opsml_cli.cli.result import Verdict
+    from opsml_cli.cli.result import ProcessEnded, Verdict
     from opsml_cli.cli.session import Session
 
     session = Session(invocation.options, output, environment)
@@ -62,6 +62,8 @@ def carry_out(invocation: Invocation, output: Output, environment: Mapping[str, 
         if isinstance(result, Verdict):
             error = result.error
             result = result.result
+        if isinstance(result, ProcessEnded):
+            raise SystemExit(result.exit_code)
         output.result(result)
     except KeyboardInterrupt as interrupt:
         if not invocation.command.waiting:

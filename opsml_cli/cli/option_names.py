@@ -185,13 +185,19 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--gate=",
         "--seed=",
     ),
-    "local up": ("--dry-run",),
+    "local up": (
+        "--pace=",
+        "--inject=",
+        "--port=",
+        "--dry-run",
+    ),
     "local down": (
         "--jobs",
         "--yes",
         "-y",
         "--dry-run",
     ),
+    "local env": ("--shell=",),
     "init": (
         "--subscription-id=",
         "--resource-group=",

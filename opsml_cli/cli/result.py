@@ -22,3 +22,10 @@ class Planned:
     action: str
     target: str
     details: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """A command that was run for the user ended: its exit code is ours, and nothing is shown."""
+
+    exit_code: int

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.emulator import EmulatorState
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceProcess:
-    """A process that survives the terminal. `kind` is `service`, `endpoint` or `job`."""
+    """A process that survives the terminal. `kind` is `service`, `emulator`, `endpoint` or `job`."""
 
     kind: str
     name: str
@@ -19,13 +22,15 @@ class ServiceProcess:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """Whether the service runs, and every process of the workspace. `pid` and `url` None: it is down."""
+    """Whether the service runs, and every process of the workspace. `pid` and `url` None: it is down; `emulator` None: nobody
+    asked it."""
 
     running: bool
     pid: int | None
     url: str | None
     processes: tuple[ServiceProcess, ...]
     unchanged: bool = True
+    emulator: EmulatorState | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,7 @@ class EmulatorProcess:
         url = BASE if address is None else address.url
         names = self._name()
         workspace = self._workspace
-        scope = (
-            f"/subscriptions/{names.subscription}/resourceGroups/{names.resource_group}"
-            f"/providers/Microsoft.MachineLearningServices/workspaces/{names.name}"
-        )
-        application, secret = Principals(workspace.layout, workspace.store).default(scope)
+        application, secret = Principals(workspace.layout, workspace.store).default(f"/subscriptions/{names.subscription}")
         bundle = str(places(workspace.layout).bundle)
         return (
             Variable("ARM_CLOUD_METADATA_URL", f"{url}/metadata/endpoints?api-version=2019-05-01"),

@@ -38,7 +38,7 @@ PIPELINE = "name version url unchanged"
 MODEL = "name version path algorithm metrics threshold signature sha256 job"
 SWITCHED = "endpoint insights unchanged"
 SETTING = "name value origin"
-PROCESSES = "running pid url processes"
+PROCESSES = "running pid url processes emulator"
 
 # Command → the fields of its result, or of the elements of a list. Written by hand from the contract: a field that is
 # renamed or dropped breaks somebody's script.
@@ -90,6 +90,8 @@ FIELDS = {
     "local up": PROCESSES,
     "local down": "ended left",
     "local status": PROCESSES,
+    "local env": "ARM_CLOUD_METADATA_URL AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_SUBSCRIPTION_ID AZUREML_WORKSPACE_NAME",
+    "local run": "",
     "local token": "token",
     "init": "path workspace unchanged",
     "config show": SETTING,
@@ -111,7 +113,7 @@ NESTED = {
     "endpoints show": {"model": "name version"},
     "insights show": {"latency_ms": "p50 p95 p99", "by_deployment.blue": "requests failures latency_ms"},
     "pipeline trigger": {"steps[0]": "name status duration_seconds reused"},
-    "local status": {"processes[0]": "kind name pid status url"},
+    "local status": {"processes[0]": "kind name pid status url", "emulator": "running pid url pace inject"},
     "doctor": {"checks[0]": "check ok detail fix"},
 }
 JOB_OPTIONS = ("--data", "people", "--target-column", "label", "--drop-column", "amount", "--cv", "2")
@@ -198,6 +200,7 @@ def _tell(story: Story) -> None:
     opsml("pipeline publish", pipeline, "--name", "small")
     opsml("local up")
     story.secrets["service token"] = opsml("local token")["token"]
+    story.secrets["principal's secret"] = opsml("local env")["AZURE_CLIENT_SECRET"]
     opsml("pipeline url", "small", "--curl")
     opsml("pipeline list")
     opsml("pipeline show", "small")
@@ -253,8 +256,9 @@ def _has(document: Any, fields: str, where: str) -> None:
     assert not missing, f"{where} lacks {sorted(missing)}; it has {sorted(document)}"
 
 
-# These end what the others need (see below), or are a flow of their own (tests/unit/test_demo_command.py).
-APART = ("demo", "local down", "endpoints delete")
+# These end what the others need (see below), are a flow of their own (tests/unit/test_demo_command.py), or print nothing of
+# their own (tests/emulator/test_commands.py).
+APART = ("demo", "local down", "local run", "endpoints delete")
 
 
 @pytest.mark.parametrize("path", [path for path in FIELDS if path not in APART])
@@ -268,11 +272,11 @@ def test_fields(story: Story, path: str) -> None:
 
 
 def test_no_output_holds_a_secret(story: Story) -> None:
-    assert len(story.secrets) == 5
+    assert len(story.secrets) == 6
     for path, told in story.told.items():
         for name, secret in {**CANARIES, **story.secrets}.items():
             assert secret not in told.stderr, f"opsml {path}: {name} is on stderr"
-            if (path, name) != ("local token", "service token"):
+            if (path, name) not in (("local token", "service token"), ("local env", "principal's secret")):
                 assert secret not in told.stdout, f"opsml {path}: {name} is on stdout"
 
 

@@ -59,6 +59,7 @@ MODULES: dict[str, str] = {
     "ServiceStatus": "service",
     "ServiceEnded": "service",
     "ServiceToken": "service",
+    "Environment": "service",
 }
 
 
