@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
-from opsml_cli.domain.errors import OpsmlError, UsageError
+from opsml_cli.domain.errors import NotFoundError, OpsmlError, UsageError
 from opsml_cli.emulator.bodies import Body
-from opsml_cli.emulator.clock import stamp
+from opsml_cli.emulator.resources import when
 from opsml_cli.emulator.wire import WireError
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
     from opsml_cli.emulator.wire import Call
 
-PROVIDER = "Microsoft.MachineLearningServices/workspaces"
 _ASSET = re.compile(
     r"(?:\A|/)(?P<kind>models|data|components|codes|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?\Z",
     re.IGNORECASE,
 )
+_FILE_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}\Z", re.ASCII)
+_IDENTITIES = ("SystemAssigned", "UserAssigned", "SystemAssigned,UserAssigned", "None")
 
 
 # Refusals
@@ -87,6 +86,47 @@ def resource_body(call: Call) -> Body:
     return body
 
 
+def identity(call: Call, body: Body) -> dict[str, Any]:
+    """Who the endpoint is, as its resource says."""
+    given = body.section("identity")
+    kind = (given.choice("type", _IDENTITIES) if given is not None else None) or "SystemAssigned"
+    found: dict[str, Any] = {"type": kind}
+    if "SystemAssigned" in kind:
+        found |= {"principalId": call.served.workspace_id, "tenantId": call.site.workspaces()[0].tenant}
+    if given is not None and "UserAssigned" in kind.split(","):
+        found["userAssignedIdentities"] = given.value.get("userAssignedIdentities")
+    return found
+
+
+def check_unique(call: Call, name: str, *, batch: bool) -> None:
+    """Names are unique in a region, among all workspaces, online and batch: 400 when another endpoint has this one."""
+    for place in call.site.workspaces():
+        with call.site.serve(place) as served:
+            own = served.arm_id == call.served.arm_id
+            online = served.local.online_endpoints.record(name) is not None
+            taken = (served.local.batch_endpoints.exists(name) and not (own and batch)) or (online and not (own and not batch))
+        if taken:
+            raise name_taken()
+
+
+def plain_file_name(body: Body, key: str) -> str | None:
+    """A file's name without any folder; 400 for anything else."""
+    found = body.text(key)
+    if found is not None and (not _FILE_NAME.match(found) or found in (".", "..")):
+        raise body.wrong(key, "the value must be the name of a file.")
+    return found
+
+
+def model_of(call: Call, found: names.AssetRef) -> str:
+    """The registered model as `name:version`; 404 when it is not there."""
+    try:
+        model = call.served.local.models.get(found)
+    except NotFoundError as error:
+        parameters = {"modelId": str(found)}
+        raise WireError(404, f"Model {found} not found.", inner=("NotFound", "ModelNotFound"), parameters=parameters) from error
+    return f"{model.name}:{model.version}"
+
+
 def percents(body: Body, name: str) -> dict[str, int] | None:
     """Percent by deployment; None when it is not given."""
     found = body.section(name)
@@ -123,35 +163,10 @@ def asset(reference: str, kind: str, served: Served) -> names.AssetRef | None:
 # Writing bodies
 
 
-def time_of(text: str) -> str:
-    """A stamp of the workspace as the wire writes it."""
-    return stamp(datetime.fromisoformat(text))
-
-
 def system_data(created_at: str, created_by: str | None, modified_at: str | None) -> dict[str, Any]:
-    found = {"createdAt": time_of(created_at), "lastModifiedAt": time_of(modified_at or created_at)}
-    return {"createdBy": created_by, **found} if created_by else found
-
-
-def envelope(served: Served, path: str, kind: str, properties: Mapping[str, Any], system: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource at `path` below the workspace. `kind` is its type without the provider."""
+    """As endpoints and deployments have it: without the kinds of who did it."""
     return {
-        "id": f"{served.arm_id}/{path}",
-        "name": path.rpartition("/")[2],
-        "type": f"{PROVIDER}/{kind}",
-        "properties": dict(properties),
-        "systemData": dict(system),
+        "createdAt": when(created_at),
+        "createdBy": created_by or "opsml",
+        "lastModifiedAt": when(modified_at or created_at),
     }
-
-
-def page(call: Call, items: Sequence[dict[str, Any]], size: int = 30) -> dict[str, Any]:
-    """One page of a list; `nextLink`, absent on the last page, keeps the query and adds the token."""
-    token = call.query.get("$skip") or call.query.get("$skipToken") or "0"
-    start = int(token) if token.isdigit() else 0
-    count = call.query.get("count") or call.query.get("$top") or ""
-    size = min(int(count), size) if count.isdigit() and int(count) else size
-    value: dict[str, Any] = {"value": list(items[start : start + size])}
-    if start + size < len(items):
-        kept = "&".join(f"{name}={text}" for name, text in call.query.items() if name not in ("$skip", "$skipToken"))
-        value["nextLink"] = f"{call.site.base}{call.path}?{kept}&$skip={start + size}"
-    return value

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, DeploySpec, OnlineEndpoint
-from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
-from opsml_cli.emulator import inference
+from opsml_cli.domain.errors import ConflictError, UsageError
+from opsml_cli.emulator import inference, resources
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.operations import Outcome
 from opsml_cli.emulator.routes.online_endpoints import find, operation_url, required
@@ -93,7 +93,9 @@ def get(call: Call) -> Reply:
 
 def list_(call: Call) -> Reply:
     endpoint = required(call)
-    return Reply(value=inference.page(call, [document(call, endpoint, each) for each in endpoint.deployments]))
+    return Reply(
+        value=resources.page(call, endpoint.deployments, lambda each: each.name, lambda each: document(call, endpoint, each))
+    )
 
 
 def delete(call: Call) -> Reply:
@@ -142,7 +144,7 @@ def list_skus(call: Call) -> Reply:
     endpoint = required(call)
     _required(call, endpoint)
     sku = {
-        "resourceType": f"{inference.PROVIDER}/{KIND}",
+        "resourceType": f"{resources.PROVIDER}/workspaces/{KIND}",
         "sku": {"name": "Default", "tier": "Standard"},
         "capacity": {"minimum": 1, "maximum": 16, "default": 1, "scaleType": "Manual"},
     }
@@ -223,13 +225,7 @@ def _model(call: Call, said: dict[str, Any]) -> names.AssetRef:
     found = inference.asset(reference, "models", call.served)
     if found is None:
         raise inference.invalid("Model", f"The model {reference} is no registered model of this workspace.")
-    try:
-        model = call.served.local.models.get(found)
-    except NotFoundError as error:
-        raise WireError(
-            404, f"Model {found} not found.", inner=("NotFound", "ModelNotFound"), parameters={"modelId": str(found)}
-        ) from error
-    return names.AssetRef(model.name, model.version)
+    return names.parse_ref(inference.model_of(call, found))
 
 
 def _failing(said: dict[str, Any]) -> str | None:
@@ -263,7 +259,7 @@ def _say(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, said: dic
     whole = {
         **said,
         "id": served.local.online_endpoints.id_of(endpoint.name),
-        "by": earlier.get("by") or (call.principal.name if call.principal else None),
+        "by": earlier.get("by") or resources.who(call),
         "modified": call.site.clock.now().isoformat(),
     }
     with served.local.store.write() as connection:
@@ -288,7 +284,7 @@ def document(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, state
     if state is None:
         pending = call.site.operations.pending(served, PUT_WATCH, [endpoint.name, deployment.name])
         state = "Updating" if pending or not deployment.state.finished else deployment.state.value
-    path = f"onlineEndpoints/{endpoint.name}/deployments/{deployment.name}"
+    path = ("onlineEndpoints", endpoint.name, "deployments", deployment.name)
     model = f"{served.arm_id}/models/{deployment.model.name}/versions/{deployment.model.version}"
     more = {**said["properties"], "azureml.onlineendpointid": f"{served.arm_id}/onlineEndpoints/{endpoint.name}".lower()}
     if "operation" in said:
@@ -315,7 +311,7 @@ def document(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, state
     }
     system = inference.system_data(deployment.created_at, said.get("by"), said.get("modified"))
     return {
-        **inference.envelope(served, path, KIND, properties, system),
+        **resources.envelope(call, path, KIND, properties, system),
         "kind": "Managed",
         "location": served.region,
         "tags": said["tags"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import OnlineEndpoint
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
-from opsml_cli.emulator import endpoint_tokens, inference
+from opsml_cli.emulator import endpoint_tokens, inference, resources
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.operations import Outcome
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError
@@ -22,7 +22,6 @@ KIND = "onlineEndpoints"
 PUT_WATCH = "online endpoint"
 DELETE_WATCH = "online endpoint gone"
 KEYS_WATCH = "online endpoint keys"
-_IDENTITIES = ("SystemAssigned", "UserAssigned", "SystemAssigned,UserAssigned", "None")
 
 
 def put(call: Call) -> Reply:
@@ -36,7 +35,7 @@ def put(call: Call) -> Reply:
     name = inference.checked_name(call.parameters["endpoint"], "endpoint")
     served = call.served
     before = find(served, name)
-    _check_unique(call, name)
+    inference.check_unique(call, name, batch=False)
     settings = EndpointSettings(
         auth_mode=properties.choice("authMode", AUTH_MODES, required=True),
         description=properties.text("description"),
@@ -46,9 +45,9 @@ def put(call: Call) -> Reply:
     )
     said = {
         "properties": properties.texts("properties"),
-        "identity": _identity(call, body),
+        "identity": inference.identity(call, body),
         "public": properties.choice("publicNetworkAccess", ("Enabled", "Disabled")) or "Enabled",
-        "by": call.principal.name if call.principal else None,
+        "by": resources.who(call),
     }
     endpoint = _put(served, name, settings)
     headers = call.site.operations.begin(call, "oeidp", PUT_WATCH, [endpoint.name], location="resource")
@@ -76,7 +75,7 @@ def patch(call: Call) -> Reply:
     )
     said = _said(call.served, endpoint)
     if "identity" in body:
-        said["identity"] = _identity(call, body)
+        said["identity"] = inference.identity(call, body)
     endpoint = _put(call.served, endpoint.name, settings)
     headers = call.site.operations.begin(call, "oeidp", PUT_WATCH, [endpoint.name], location="results")
     _say(call.served, endpoint, {**said, "operation": operation_url(headers), "new": False}, call)
@@ -91,7 +90,7 @@ def list_(call: Call) -> Reply:
     """Newest first."""
     wanted = call.query.get("name", "").casefold()
     found = [each for each in call.served.local.online_endpoints.list() if not wanted or names.key(each.name) == wanted]
-    return Reply(value=inference.page(call, [document(call, each) for each in found]))
+    return Reply(value=resources.page(call, found, lambda each: each.name, lambda each: document(call, each)))
 
 
 def delete(call: Call) -> Reply:
@@ -160,28 +159,6 @@ def _with_mode(call: Call, mode: str) -> OnlineEndpoint:
     return endpoint
 
 
-def _check_unique(call: Call, name: str) -> None:
-    """Names are unique in a region: among all workspaces, online and batch."""
-    for other in call.site.workspaces():
-        with call.site.serve(other) as served:
-            taken = served.local.batch_endpoints.exists(name)
-            if served.arm_id != call.served.arm_id:
-                taken = taken or find(served, name) is not None
-        if taken:
-            raise inference.name_taken()
-
-
-def _identity(call: Call, body: Body) -> dict[str, Any]:
-    given = body.section("identity")
-    kind = (given.choice("type", _IDENTITIES) if given is not None else None) or "SystemAssigned"
-    found: dict[str, Any] = {"type": kind}
-    if "SystemAssigned" in kind:
-        found |= {"principalId": call.served.workspace_id, "tenantId": call.site.workspaces()[0].tenant}
-    if given is not None and "UserAssigned" in kind:
-        found["userAssignedIdentities"] = given.value.get("userAssignedIdentities")
-    return found
-
-
 def _say(served: Served, endpoint: OnlineEndpoint, said: dict[str, Any], call: Call) -> None:
     """Keep what only the wire knows; `id` tells it from what was said of an earlier endpoint of that name."""
     whole = {"id": served.local.online_endpoints.id_of(endpoint.name), "modified": call.site.clock.now().isoformat(), **said}
@@ -210,9 +187,12 @@ def document(call: Call, endpoint: OnlineEndpoint, state: str | None = None) -> 
     if state is None:
         pending = call.site.operations.pending(served, PUT_WATCH, [endpoint.name])
         state = ("Creating" if said.get("new") else "Updating") if pending else "Succeeded"
-    path = f"onlineEndpoints/{endpoint.name}"
+    path = ("onlineEndpoints", endpoint.name)
     base = f"{call.site.base}/_online/{endpoint.name}"
-    more = {**said.get("properties", {}), "azureml.onlineendpointid": f"{served.arm_id}/{path}".lower()}
+    more = {
+        **said.get("properties", {}),
+        "azureml.onlineendpointid": f"{served.arm_id}/onlineEndpoints/{endpoint.name}".lower(),
+    }
     if "operation" in said:
         more["AzureAsyncOperationUri"] = said["operation"]
     properties = {
@@ -228,7 +208,7 @@ def document(call: Call, endpoint: OnlineEndpoint, state: str | None = None) -> 
         "publicNetworkAccess": said.get("public", "Enabled"),
     }
     system = inference.system_data(endpoint.created_at, said.get("by"), said.get("modified"))
-    whole = inference.envelope(served, path, KIND, properties, system)
+    whole = resources.envelope(call, path, KIND, properties, system)
     return {
         **whole,
         "kind": "Managed",

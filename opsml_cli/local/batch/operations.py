@@ -53,7 +53,8 @@ class LocalBatchEndpoints:
         names.endpoint_name(name)
         with self._store.write() as connection:
             found = records.read(connection, name)
-            endpoint = found or BatchEndpoint(os.urandom(8).hex(), name, now(), now())
+            moment = now()
+            endpoint = found or BatchEndpoint(os.urandom(8).hex(), name, moment, moment)
             if default is not None:
                 deployment = endpoint.deployment(default)
                 if deployment is None:
@@ -61,7 +62,7 @@ class LocalBatchEndpoints:
                 default = deployment.name
             endpoint.default, endpoint.description, endpoint.tags = default, description, dict(tags)
             endpoint.settings = {**endpoint.settings, **settings}
-            endpoint.modified_at = now()
+            endpoint.modified_at = moment
             records.save(connection, endpoint)
         return endpoint, found is None
 
