@@ -134,10 +134,10 @@ class LocalEndpoints:
         """Create the endpoint without deployments, or give the one that is there these settings; all of them or none."""
         names.endpoint_name(name)
         self._servers.clear_leftovers(name)
-        endpoint_keys.ensure(self._layout, name)
         with self._store.write() as connection:
             record = endpoint_records.read(connection, name) or EndpointRecord(os.urandom(8).hex(), name, now())
             endpoint_traffic.apply(record, settings)
+            endpoint_keys.ensure(self._layout, record.name)
             endpoint_records.save(connection, record)
         self._servers.await_applied(record)
         return self.get(record.name)

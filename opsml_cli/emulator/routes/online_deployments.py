@@ -23,6 +23,7 @@ KIND = "onlineEndpoints/deployments"
 PUT_WATCH = "online deployment"
 DELETE_WATCH = "online deployment gone"
 _GUIDE = "Please see troubleshooting guide, available here: https://aka.ms/oe-tsg#error-"
+_FETCHING = ("loading model ", "loaded model ")  # lines of the server that are another container's on Azure
 # What a deployment says of requests when nobody said anything, as Azure's own answers have it.
 _REQUESTS = {"maxQueueWait": "PT0S", "requestTimeout": "PT0S", "maxConcurrentRequestsPerInstance": 1}
 _PROBE = {"initialDelay": "PT10S", "period": "PT10S", "timeout": "PT2S", "failureThreshold": 30, "successThreshold": 1}
@@ -126,11 +127,11 @@ def get_logs(call: Call) -> Reply:
     body = Body.of(call) if call.body else Body({})
     container = body.choice("containerType", ("InferenceServer", "StorageInitializer")) or "InferenceServer"
     tail = body.integer("tail", 1)
+    fetching = container == "StorageInitializer"
     lines = [
         line
         for line in call.served.local.insights.logs(endpoint.name, LogQuery())
-        if line.deployment in (None, deployment.name)
-        and ("model" in line.message.split(" ", 2)[1:2]) == (container == "StorageInitializer")
+        if line.deployment in (None, deployment.name) and line.message.startswith(_FETCHING) == fetching
     ]
     shown = [f"{line.timestamp} {line.level.upper()} {line.message}" for line in (lines[-tail:] if tail else lines)]
     return Reply(value={"content": "\n".join([f"Instance status:\n{container}: {_instance(deployment)}\n", *shown, ""])})
