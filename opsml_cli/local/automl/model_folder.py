@@ -116,8 +116,8 @@ def save(folder: Path, data: Path, columns: Sequence[Mapping[str, Any]], example
         inputs = Schema([ColSpec(_mlflow_type(column), name=column["name"]) for column in columns])
         outputs = Schema([ColSpec(_output_type(classes))])
         params = ParamSchema([ParamSpec("method", DataType.string, "predict")])
-        code = data.parent / f"{LOADER}.py"
-        shutil.copyfile(Path(scoring.__file__), code)
+        code = data.parent / LOADER
+        shutil.copytree(Path(scoring.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
         mlflow.pyfunc.save_model(
             str(folder),
             loader_module=LOADER,

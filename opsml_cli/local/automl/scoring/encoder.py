@@ -1,0 +1,160 @@
+"""Rows and frames as the matrix that a model reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from .values import DATE_PARTS, MISSING, ColumnError, UnfitError, boolean_of, category_text, date_parts, is_missing, number_of
+
+_MANY = 16  # rows from which on a column is coded at once
+
+
+def _category_coder(codes: Mapping[str, float], other: float) -> Callable[[object], float]:
+    def code(value: object) -> float:
+        if type(value) is str:
+            found = codes.get(value)
+            if found is not None:
+                return found
+        if is_missing(value):
+            return MISSING
+        return codes.get(category_text(value), other)
+
+    return code
+
+
+def _number_coder(tokens: frozenset[str]) -> Callable[[object], float]:
+    def code(value: object) -> float:
+        if type(value) is float:
+            return value if math.isfinite(value) else MISSING
+        return number_of(value, tokens)
+
+    return code
+
+
+def _categories_at_once(codes: Mapping[str, float], one: Callable[[object], float]) -> Callable[[list[object]], list[float]]:
+    def code(values: list[object]) -> list[float]:
+        found = list(map(codes.get, values))  # type: ignore[arg-type]
+        return [one(value) for value in values] if None in found else found  # type: ignore[return-value]
+
+    return code
+
+
+def _numbers_at_once(one: Callable[[object], float]) -> Callable[[list[object]], Any]:
+    def code(values: list[object]) -> Any:
+        if not {*map(type, values)} <= {float, int}:
+            return [one(value) for value in values]
+        numbers = np.array(values, dtype=np.float64)
+        return np.where(np.isfinite(numbers), numbers, MISSING)
+
+    return code
+
+
+class Encoder:
+    """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime) and
+    for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
+    counts as missing)."""
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+        self._coders: list[tuple[str, Callable[[object], Any], bool, str]] = []
+        self._at_once: list[tuple[str, Callable[[list[object]], Any]]] = []
+        self.width = 0
+        for column in columns:
+            kind = column["kind"]
+            coder: Callable[[object], Any]
+            if kind == "category":
+                codes = {text: float(index) for index, text in enumerate(column["codes"])}
+                other = MISSING if column.get("other") is None else float(column["other"])
+                coder, expected = _category_coder(codes, other), "text"
+                self._at_once.append((column["name"], _categories_at_once(codes, coder)))
+            elif kind == "boolean":
+                coder, expected = boolean_of, "true or false"
+                self._at_once.append((column["name"], lambda values: [boolean_of(value) for value in values]))
+            elif kind == "datetime":
+                coder, expected = date_parts, "a date or time"
+            else:
+                coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
+                self._at_once.append((column["name"], _numbers_at_once(coder)))
+            many = kind == "datetime"
+            self.width += len(DATE_PARTS) if many else 1
+            self._coders.append((column["name"], coder, many, expected))
+        self._simple = None if any(many for _, _, many, _ in self._coders) else [(n, c) for n, c, _, _ in self._coders]
+
+    def rows(self, rows: Sequence[Mapping[str, object]]) -> np.ndarray:
+        """float64 (len(rows), width). Raises ColumnError."""
+        matrix = np.empty((len(rows), self.width), dtype=np.float64)
+        simple = self._simple
+        if simple is not None and len(rows) >= _MANY:
+            # What does not fit is met again row by row, and named.
+            with suppress(KeyError, UnfitError, TypeError, ValueError, OverflowError):
+                for place, (name, code_all) in enumerate(self._at_once):
+                    matrix[:, place] = code_all([row[name] for row in rows])
+                return matrix
+        for index, row in enumerate(rows):
+            if simple is not None:
+                try:
+                    matrix[index] = [code(row[name]) for name, code in simple]
+                    continue
+                except (KeyError, UnfitError, TypeError):
+                    pass
+            matrix[index] = self._slow(index, row)
+        return matrix
+
+    def _slow(self, index: int, row: Mapping[str, object]) -> list[float]:
+        values: list[float] = []
+        for name, code, many, expected in self._coders:
+            if name not in row:
+                raise ColumnError(index, name, None, expected, absent=True)
+            try:
+                coded = code(row[name])
+            except UnfitError as error:
+                raise ColumnError(index, name, row[name], error.expected) from None
+            except (TypeError, ValueError, OverflowError):
+                raise ColumnError(index, name, row[name], expected) from None
+            if many:
+                values.extend(coded)
+            else:
+                values.append(coded)
+        return values
+
+    def frame(self, frame: Any) -> np.ndarray:
+        """A pandas frame to float64 (rows, width); the same numbers as `rows` gives. Raises ColumnError."""
+        matrix = np.empty((len(frame), self.width), dtype=np.float64)
+        place = 0
+        for name, code, many, expected in self._coders:
+            if name not in frame.columns:
+                raise ColumnError(0, name, None, expected, absent=True)
+            size = len(DATE_PARTS) if many else 1
+            self._column(matrix[:, place : place + size], frame[name], code, expected)
+            place += size
+        return matrix
+
+    @staticmethod
+    def _column(target: np.ndarray, series: Any, code: Callable[[object], Any], expected: str) -> None:
+        name = series.name
+        if expected == "a number" and series.dtype.kind in "iuf" and isinstance(series.dtype, np.dtype):
+            values = series.to_numpy(dtype=np.float64)
+            target[:, 0] = np.where(np.isfinite(values), values, MISSING)
+            return
+        if series.dtype == object:  # pandas takes 1 and True for one value; the coders do not
+            for index, value in enumerate(series.tolist()):
+                try:
+                    target[index] = code(value)
+                except (UnfitError, TypeError, ValueError, OverflowError) as error:
+                    wanted = error.expected if isinstance(error, UnfitError) else expected
+                    raise ColumnError(index, str(name), value, wanted) from None
+            return
+        # Each distinct value is coded once, by the same coder that a single row takes.
+        positions, distinct = series.factorize(use_na_sentinel=True)
+        coded = np.full((len(distinct) + 1, target.shape[1]), MISSING)
+        for index, value in enumerate(distinct):
+            try:
+                coded[index] = code(value)
+            except (UnfitError, TypeError, ValueError, OverflowError) as error:
+                wanted = error.expected if isinstance(error, UnfitError) else expected
+                raise ColumnError(int(np.argmax(positions == index)), str(name), value, wanted) from None
+        target[:] = coded[positions]
