@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.data import ColumnType
 from opsml_cli.local.automl import scoring
+from opsml_cli.local.automl import texts as free_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,10 @@ class Encoding:
             name = str(column["name"])
             if column["kind"] == "datetime":
                 found += [Feature(f"{name}.{part}", name) for part in scoring.DATE_PARTS]
+            elif column["kind"] == "text":
+                free = column["size"] - column["learned"]
+                parts = [*range(free), *(f"target{each}" for each in range(column["learned"])), "words", "characters"]
+                found += [Feature(f"{name}.{part}", name) for part in parts]
             elif column["kind"] == "category":
                 found.append(Feature(name, name, len(column["codes"]) + (column.get("other") is not None)))
             else:
@@ -160,7 +165,13 @@ def _mixed(series: pd.Series[Any], hint: ColumnType | None) -> _Found:  # noqa: 
     if hint in (ColumnType.DATETIME, None, ColumnType.STRING) and len(sizes) > 1 and _reads(sizes, scoring.moment_of):
         note = ("Mistyped columns", f"{name!r} holds dates as text: read as dates") if hint is ColumnType.STRING else None
         return _datetime(name, next(iter(sizes))), "", note
-    return _category(name, sizes, texts, len(series))
+    by_text: dict[str, int] = {}
+    for value, count in sizes.items():
+        by_text[texts[value]] = by_text.get(texts[value], 0) + count
+    if free_text.is_text(by_text, len(series)):
+        note = ("Free text", f"{name!r} holds sentences: read by their words and pairs of words")
+        return free_text.document(name, by_text, next(iter(by_text))), "", note
+    return _category(name, by_text, len(series))
 
 
 def _one_type(series: pd.Series[Any]) -> pd.Series[Any]:
@@ -223,10 +234,7 @@ def _as_numbers(series: pd.Series[Any], sizes: Mapping[object, int], hint: Colum
     return document, reason, note
 
 
-def _category(name: str, sizes: Mapping[object, int], texts: Mapping[object, str], rows: int) -> _Found:
-    by_text: dict[str, int] = {}
-    for value, count in sizes.items():
-        by_text[texts[value]] = by_text.get(texts[value], 0) + count
+def _category(name: str, by_text: Mapping[str, int], rows: int) -> _Found:
     distinct = len(by_text)
     if distinct == rows and rows > 20:
         return None, "every value is different: an identifier", None

@@ -7,7 +7,6 @@ itself is asked: an ensemble is explained as it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ class Explainer:
         self._frame = frame
         self._data = model.encode_frame(frame)
         self.columns = [str(column["name"]) for column in model.columns]
-        self._slices = _slices(model)
+        self._slices = model.slices
         self._column_of = np.repeat(np.arange(len(self._slices)), [part.stop - part.start for part in self._slices])
         self._outputs = len(model.classes) if model.task == "classification" else 1
 
@@ -114,15 +113,18 @@ class Explainer:
         return [_plain(self._frame[column].iloc[row]) for row in rows], means
 
     def _points(self, column: str, part: slice) -> list[int]:
-        """Rows of the data whose values of `column` show its range: quantiles of numbers and dates, the most frequent texts."""
+        """Rows of the data whose values of `column` show its range: quantiles of numbers and dates, the most frequent
+        categories; none for free text, which has no range."""
         import numpy as np
 
+        kind = next(each for each in self._model.document["columns"] if each["name"] == column)["kind"]
+        if kind == "text":
+            return []
         coded = self._data[:, part.start]
         present = np.flatnonzero(~np.isnan(coded))
         if not len(present):
             return []
         values, first, counts = np.unique(coded[present], return_index=True, return_counts=True)
-        kind = next(each for each in self._model.document["columns"] if each["name"] == column)["kind"]
         if len(values) <= _POINTS:
             chosen = np.arange(len(values))
         elif kind == "category":
@@ -138,18 +140,6 @@ class Explainer:
         if len(self._data) <= most:
             return np.arange(len(self._data))
         return np.sort(self._draw.choice(len(self._data), most, replace=False))
-
-
-def _slices(model: TabularModel) -> Sequence[slice]:
-    """Where each column lies in the encoded matrix."""
-    from opsml_cli.local.automl.scoring import DATE_PARTS
-
-    found, place = [], 0
-    for column in model.document["columns"]:
-        size = len(DATE_PARTS) if column["kind"] == "datetime" else 1
-        found.append(slice(place, place + size))
-        place += size
-    return found
 
 
 def _plain(value: Any) -> object:

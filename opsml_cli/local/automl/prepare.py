@@ -12,7 +12,7 @@ from opsml_cli.domain import metric_names
 from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
-from opsml_cli.local.automl import encode, guardrails, problem, scoring, target
+from opsml_cli.local.automl import encode, guardrails, problem, scoring, target, texts
 from opsml_cli.local.automl.encode import Encoding
 from opsml_cli.local.automl.problem import Fold, Problem
 from opsml_cli.local.automl.target import Target
@@ -111,13 +111,14 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     encoding = encode.fit(fitted_on, tables.profile, excluded)
     if not encoding.columns:
         raise InvalidInputError("no column is left to learn from", cause=_why_none(encoding))
-    encoder = scoring.Encoder(encoding.columns)
-    matrix = _encoded(encoder, part)
+    matrix = _encoded(scoring.Encoder(encoding.columns), part)
     if validated:
         count = len(part)
         folds: tuple[Fold, ...] = (Fold(np.arange(count - validated), np.arange(count - validated, count)),)
     else:
         folds = _folds(spec, part_values, read.task)
+    encoding, matrix = texts.supervise(encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed)
+    encoder = scoring.Encoder(encoding.columns)
     span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
     part_weights = None if weights is None else np.concatenate([weights[learn], weights[len(frame) :]])
     whole = Problem(
@@ -134,10 +135,11 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
 
 def _checks(read: Target, frame: pd.DataFrame, encoding: Encoding, whole: Problem, held: Held | None) -> tuple[Guardrail, ...]:
     missing = {str(column): float(frame[column].isna().mean()) for column in frame.columns if column != read.column}
+    same = texts.unlearned(encoding)
     checks = [
         *guardrails.of_target(read, max(2, len(whole.folds))),
         *guardrails.of_columns(encoding, missing),
-        *guardrails.of_duplicates(whole.matrix, held.matrix if held else None),
+        *guardrails.of_duplicates(whole.matrix[:, same], held.matrix[:, same] if held else None),
     ]
     if held is None:
         checks.append(guardrails.warning("Test rows", "too few rows to hold some out: there are no test metrics"))
@@ -158,6 +160,9 @@ def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, En
         folds: tuple[Fold, ...] = (Fold(np.arange(count), np.arange(min(count, 100))),)
     else:
         folds = problem.stratified_folds(prepared.values, before.task, len(before.folds), before.seed + 1)
+    encoding, matrix = texts.supervise(
+        encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
+    )
     whole = replace(
         before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=folds
     )

@@ -9,7 +9,7 @@ numbers and through LightGBM's single-row C call; pandas is touched only when a 
 """
 
 from .boosters import Booster
-from .encoder import Encoder
+from .encoder import Encoder, numbers_of
 from .members import Linear, Member, linked, softmax
 from .model import FORMAT, TabularModel, _load_pyfunc, load
 from .values import (
@@ -45,5 +45,6 @@ __all__ = [
     "load",
     "moment_of",
     "number_of",
+    "numbers_of",
     "softmax",
 ]

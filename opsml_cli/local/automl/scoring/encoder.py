@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .text import EXTRA, TextCoder
 from .values import DATE_PARTS, MISSING, ColumnError, UnfitError, boolean_of, category_text, date_parts, is_missing, number_of
 
 _MANY = 16  # rows from which on a column is coded at once
@@ -54,13 +55,24 @@ def _numbers_at_once(one: Callable[[object], float]) -> Callable[[list[object]],
     return code
 
 
+_SEVERAL = ("datetime", "text")  # kinds whose value becomes a row of numbers
+
+
+def numbers_of(column: Mapping[str, Any]) -> int:
+    """How many numbers a value of the column becomes."""
+    if column["kind"] == "text":
+        return int(column["size"]) + EXTRA
+    return len(DATE_PARTS) if column["kind"] == "datetime" else 1
+
+
 class Encoder:
-    """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime) and
+    """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime | text),
     for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
-    counts as missing)."""
+    counts as missing), for texts what TextCoder reads. `slices` says where each column lies in a row's numbers."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
-        self._coders: list[tuple[str, Callable[[object], Any], bool, str]] = []
+        self._coders: list[tuple[str, Callable[[object], Any], int, str]] = []
+        self.slices: list[slice] = []
         self._at_once: list[tuple[str, Callable[[list[object]], Any]]] = []
         self.width = 0
         for column in columns:
@@ -76,13 +88,16 @@ class Encoder:
                 self._at_once.append((column["name"], lambda values: [boolean_of(value) for value in values]))
             elif kind == "datetime":
                 coder, expected = date_parts, "a date or time"
+            elif kind == "text":
+                coder, expected = TextCoder(column), "text"
             else:
                 coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
                 self._at_once.append((column["name"], _numbers_at_once(coder)))
-            many = kind == "datetime"
-            self.width += len(DATE_PARTS) if many else 1
-            self._coders.append((column["name"], coder, many, expected))
-        self._simple = None if any(many for _, _, many, _ in self._coders) else [(n, c) for n, c, _, _ in self._coders]
+            size = numbers_of(column)
+            self.slices.append(slice(self.width, self.width + size))
+            self.width += size
+            self._coders.append((column["name"], coder, size if kind in _SEVERAL else 0, expected))
+        self._simple = None if any(size for _, _, size, _ in self._coders) else [(n, c) for n, c, _, _ in self._coders]
 
     def rows(self, rows: Sequence[Mapping[str, object]]) -> np.ndarray:
         """float64 (len(rows), width). Raises ColumnError."""
@@ -106,7 +121,7 @@ class Encoder:
 
     def _slow(self, index: int, row: Mapping[str, object]) -> list[float]:
         values: list[float] = []
-        for name, code, many, expected in self._coders:
+        for name, code, several, expected in self._coders:
             if name not in row:
                 raise ColumnError(index, name, None, expected, absent=True)
             try:
@@ -115,7 +130,7 @@ class Encoder:
                 raise ColumnError(index, name, row[name], error.expected) from None
             except (TypeError, ValueError, OverflowError):
                 raise ColumnError(index, name, row[name], expected) from None
-            if many:
+            if several:
                 values.extend(coded)
             else:
                 values.append(coded)
@@ -124,13 +139,10 @@ class Encoder:
     def frame(self, frame: Any) -> np.ndarray:
         """A pandas frame to float64 (rows, width); the same numbers as `rows` gives. Raises ColumnError."""
         matrix = np.empty((len(frame), self.width), dtype=np.float64)
-        place = 0
-        for name, code, many, expected in self._coders:
+        for (name, code, _, expected), part in zip(self._coders, self.slices, strict=True):
             if name not in frame.columns:
                 raise ColumnError(0, name, None, expected, absent=True)
-            size = len(DATE_PARTS) if many else 1
-            self._column(matrix[:, place : place + size], frame[name], code, expected)
-            place += size
+            self._column(matrix[:, part], frame[name], code, expected)
         return matrix
 
     @staticmethod

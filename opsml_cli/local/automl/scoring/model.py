@@ -33,6 +33,7 @@ class TabularModel:
         self.columns: list[dict[str, Any]] = [{key: c.get(key) for key in _PUBLIC} for c in document["columns"]]
         self._encoder = Encoder(document["columns"])
         self.width = self._encoder.width
+        self.slices = self._encoder.slices  # of each column in an encoded row
         outputs = len(self.classes) if self.task == "classification" else 1
         self._members = [Member(part, folder, outputs, self.width) for part in document["members"]]
         self._lock = threading.Lock()  # the single-row calls share their result buffers

@@ -1,0 +1,192 @@
+"""Columns of free text: which they are, and the projections that make numbers of them.
+
+Two kinds of directions: those in which the texts differ most (latent semantic analysis, without the target), and those of a
+linear model of the target. The second are answered out of fold for the rows that they were learned from."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain.job import Task
+from opsml_cli.local.automl import problem, scoring
+from opsml_cli.local.automl.scoring.text import packed, terms, unpacked, weighted
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from opsml_cli.local.automl.encode import Encoding
+    from opsml_cli.local.automl.problem import Fold
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+LEAST_WORDS = 4.0  # on average; shorter texts are names, codes and categories
+LEAST_DISTINCT = 50
+_BUCKETS = 8192
+_SIZE = 8
+_MOST_FITTED = 10_000  # texts that the unsupervised directions are made from
+_MOST_LEARNED = 20_000  # rows that one linear model learns from
+_MOST_CLASSES = 30
+_LOOKED_AT = 2000
+_FOLDS = 5
+
+
+def is_text(sizes: Mapping[str, int], rows: int) -> bool:
+    """Whether the distinct values (with their counts) are sentences rather than categories."""
+    if len(sizes) < max(LEAST_DISTINCT, rows // 20):
+        return False
+    looked = [text for _, text in zip(range(_LOOKED_AT), sizes, strict=False)]
+    return sum(len(text.split()) for text in looked) / len(looked) >= LEAST_WORDS
+
+
+def document(name: str, values: Iterable[str], example: str, seed: int = 0) -> dict[str, Any]:
+    """The column as scoring.Encoder takes it, with unsupervised directions alone. `values`: the texts that are there."""
+    import numpy as np
+
+    texts = list(values)
+    counted = [terms(text, _BUCKETS) for text in texts[:: max(1, len(texts) // _MOST_FITTED)]]
+    rarity = _rarity(counted)
+    projection = _projection(counted, rarity, seed)
+    return {"name": name, "kind": "text", "type": "string", "categories": None, "minimum": None, "maximum": None,
+            "example": example, "buckets": _BUCKETS, "size": projection.shape[1], "learned": 0,
+            "rarity": packed(rarity), "projection": packed(projection.astype(np.float32))}  # fmt: skip
+
+
+def supervise(
+    encoding: Encoding,
+    matrix: Floats,
+    frame: pd.DataFrame,
+    target: NDArray[np.generic],
+    *,
+    task: Task,
+    folds: Sequence[Fold],
+    seed: int,
+) -> tuple[Encoding, Floats]:
+    """Add to every text column the directions of a linear model of the target: the encoding for rows to come, and the
+    matrix of these rows, in which each is answered by a model that has not seen it. Without text columns, as given."""
+    import numpy as np
+
+    wanted = _targets(target, task, folds)
+    if wanted is None or not any(column["kind"] == "text" for column in encoding.columns):
+        return encoding, matrix
+    slices = scoring.Encoder(encoding.columns).slices
+    columns, blocks = [], []
+    for column, part in zip(encoding.columns, slices, strict=True):
+        block = matrix[:, part]
+        if column["kind"] == "text":
+            table = _table(frame[column["name"]].tolist(), unpacked(column["rarity"]))
+            directions, answers = _learned(table, wanted, folds, task, seed)
+            size = int(column["size"])
+            free = size - int(column["learned"])  # an encoding that is kept from before has learned already
+            projection = np.hstack([unpacked(column["projection"]).reshape(_BUCKETS, size)[:, :free], directions])
+            column = {  # noqa: PLW2901
+                **column, "size": projection.shape[1], "learned": directions.shape[1], "projection": packed(projection)
+            }  # fmt: skip
+            answers[np.isnan(block[:, -1])] = np.nan
+            block = np.hstack([block[:, :free], answers, block[:, size:]])
+        columns.append(column)
+        blocks.append(block)
+    return replace(encoding, columns=tuple(columns)), np.hstack(blocks)
+
+
+def unlearned(encoding: Encoding) -> list[int]:
+    """The positions in the matrix that are the same for equal rows, whether they were learned from or not."""
+    kept: list[int] = []
+    for column, part in zip(encoding.columns, scoring.Encoder(encoding.columns).slices, strict=True):
+        positions = list(range(part.start, part.stop))
+        if column["kind"] == "text":
+            size, learned = int(column["size"]), int(column["learned"])
+            positions = positions[: size - learned] + positions[size:]
+        kept += positions
+    return kept
+
+
+def _targets(target: NDArray[np.generic], task: Task, folds: Sequence[Fold]) -> NDArray[np.generic] | None:
+    """What the linear model learns; None where it has too many classes to learn, or a fold with one class alone."""
+    import numpy as np
+
+    if task is Task.REGRESSION:
+        values = target.astype(np.float64)
+        standard: Floats = (values - values.mean()) / (values.std() or 1.0)
+        return standard
+    classes = len(np.unique(target))
+    if classes > _MOST_CLASSES or any(len(np.unique(target[fold.train])) < classes for fold in folds):
+        return None
+    return target
+
+
+def _learned(table: Any, target: NDArray[np.generic], folds: Sequence[Fold], task: Task, seed: int) -> tuple[Floats, Floats]:
+    """(directions (buckets, k) of a model of all rows, answers (rows, k) of models that have not seen the row)."""
+    import numpy as np
+
+    everyone = np.arange(len(target))
+    directions = _directions(table, target, everyone, task, seed)
+    answers = np.asarray(table @ directions)
+    if len(folds) > 1:
+        parts = [(fold.train, fold.valid) for fold in folds]
+    else:
+        # One fold: its scored rows meet the model of its training rows, and those each other's models.
+        train = folds[0].train
+        place = problem.assign(target[train], task, _FOLDS, seed)
+        parts = [(train, folds[0].valid), *((train[place != each], train[place == each]) for each in range(_FOLDS))]
+    for learned, scored in parts:
+        answers[scored] = table[scored] @ _directions(table, target, learned, task, seed)
+    return directions, answers
+
+
+def _directions(table: Any, target: NDArray[np.generic], rows: Ints, task: Task, seed: int) -> Floats:
+    """(buckets, k), as the scorer will read them: in 32 bits."""
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if len(rows) > _MOST_LEARNED:
+        rows = np.sort(np.random.default_rng([seed, 179424673]).choice(rows, _MOST_LEARNED, replace=False))
+    model = Ridge(1.0, solver="lsqr") if task is Task.REGRESSION else LogisticRegression(C=10.0, max_iter=60, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a direction that has not quite settled is as good
+        model.fit(table[rows], target[rows])
+    return np.atleast_2d(model.coef_).T.astype(np.float32).astype(np.float64)
+
+
+def _table(values: Sequence[object], rarity: Floats) -> Any:
+    """(rows, buckets), sparse; a missing text is an empty one."""
+    return _sparse([{} if scoring.is_missing(value) else terms(str(value), _BUCKETS) for value in values], rarity)
+
+
+def _sparse(counted: Sequence[Mapping[int, int]], rarity: Floats) -> Any:
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    starts, places, weights = [0], [], []
+    for each in counted:
+        where, how = weighted(each, rarity)
+        places.append(where)
+        weights.append(how)
+        starts.append(starts[-1] + len(where))
+    return csr_matrix((np.concatenate(weights), np.concatenate(places), starts), shape=(len(counted), _BUCKETS))
+
+
+def _rarity(counted: Sequence[Mapping[int, int]]) -> Floats:
+    """(buckets,): one plus the logarithm of how seldom each is met."""
+    import numpy as np
+
+    met = np.zeros(_BUCKETS)
+    for each in counted:
+        met[list(each)] += 1
+    return (np.log((1 + len(counted)) / (1 + met)) + 1).astype(np.float32).astype(np.float64)
+
+
+def _projection(counted: Sequence[Mapping[int, int]], rarity: Floats, seed: int) -> Floats:
+    """(buckets, size): the directions in which the texts differ most."""
+    import numpy as np
+    from sklearn.decomposition import TruncatedSVD
+
+    table = _sparse(counted, rarity)
+    size = min(_SIZE, max(1, min(len(counted), len(np.unique(table.indices))) - 1))
+    found: Floats = TruncatedSVD(size, random_state=seed).fit(table).components_.T
+    return found
