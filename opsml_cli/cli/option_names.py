@@ -189,6 +189,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--pace=",
         "--inject=",
         "--port=",
+        "--trust",
         "--dry-run",
     ),
     "local down": (

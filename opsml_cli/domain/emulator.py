@@ -10,7 +10,8 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class EmulatorState:
     """Whether it runs, and how. `pid` and `url` None: it is down. `pace`: how long-running operations end; `inject`: the
-    faults it rehearses. `unchanged`: it ran like this before."""
+    faults it rehearses. `unchanged`: it ran like this before; `trust`: the user answers for what clients register, so that
+    foreign models and scoring scripts run."""
 
     running: bool
     pid: int | None = None
@@ -18,6 +19,7 @@ class EmulatorState:
     pace: str | None = None
     inject: tuple[str, ...] = ()
     unchanged: bool = True
+    trust: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class EmulatorOperations(Protocol):
 
     def state(self) -> EmulatorState: ...
 
-    def up(self, *, pace: str | None = None, inject: Sequence[str] = (), port: int | None = None) -> EmulatorState:
+    def up(
+        self, *, pace: str | None = None, inject: Sequence[str] = (), port: int | None = None, trust: bool = False
+    ) -> EmulatorState:
         """Start it; return when it answered. One that runs with other options is started again with these. Without any
         option a running one is left as it is. UsageError for an unknown pace or fault."""
         ...

@@ -47,15 +47,17 @@ def make_app(
     inject: Sequence[str] = (),
     clock: WallClock | None = None,
     faults: Faults | None = None,
+    trust: bool = False,
 ) -> ASGIApp:
     """The application behind the guard, for the workspace in `root` and those below it, addressed on `port`. `faults` are
-    those that the caller goes on changing; `inject` are words for some. UsageError for a wrong pace or fault."""
+    those that the caller goes on changing; `inject` are words for some. `trust`: models and scoring scripts of clients may
+    run. UsageError for a wrong pace or fault."""
     time = clock or SystemWallClock()
     base = f"https://localhost:{port}"
     identity = Identity(base, root, time)
     struck = faults or Faults(read_faults(inject))
     operations = RecordedOperations(Pace.read(pace), every_watch(), time, identity, struck)
-    return Guard(Emulator(Site(base, root, operations, identity, time), struck), loopback_names(port))
+    return Guard(Emulator(Site(base, root, operations, identity, time, trust), struck), loopback_names(port))
 
 
 class Emulator:

@@ -24,18 +24,19 @@ CLOUD = "OpsmlLocal"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How it is started. `port` None: the last one when it is free, else any."""
+    """How it is started. `port` None: the last one when it is free, else any; `trust`: what clients register may run."""
 
     pace: str = "fast"
     inject: tuple[str, ...] = ()
     port: int | None = None
+    trust: bool = False
 
     def document(self) -> dict[str, Any]:
-        return {"pace": self.pace, "inject": list(self.inject), "port": self.port}
+        return {"pace": self.pace, "inject": list(self.inject), "port": self.port, "trust": self.trust}
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Options:
-        return cls(document["pace"], tuple(document["inject"]), document["port"])
+        return cls(document["pace"], tuple(document["inject"]), document["port"], document.get("trust", False))
 
 
 def place_of(layout: Layout) -> Place:
@@ -55,7 +56,9 @@ class EmulatorProcess:
     def state(self) -> EmulatorState:
         return _state(self._place.running(), unchanged=True)
 
-    def up(self, *, pace: str | None = None, inject: Sequence[str] = (), port: int | None = None) -> EmulatorState:
+    def up(
+        self, *, pace: str | None = None, inject: Sequence[str] = (), port: int | None = None, trust: bool = False
+    ) -> EmulatorState:
         """Start it; one that runs with other options is started again with these. None: as it runs, or `fast`."""
         from opsml_cli.emulator.faults import read_faults
         from opsml_cli.emulator.operations import Pace
@@ -64,8 +67,8 @@ class EmulatorProcess:
         read_faults(inject)
         self._name()
         running = self._place.running()
-        asked = pace is not None or bool(inject) or port is not None
-        options = Options(pace or "fast", tuple(inject), port)
+        asked = pace is not None or bool(inject) or port is not None or trust
+        options = Options(pace or "fast", tuple(inject), port, trust)
         if running is not None and asked and Options.read(running.options or Options().document()) != options:
             self._background.down()
         address, started = self._background.up([str(self._workspace.root), json.dumps(options.document())])
@@ -140,4 +143,4 @@ def _state(address: Address | None, *, unchanged: bool) -> EmulatorState:
     if address is None:
         return EmulatorState(False)
     options = Options.read(address.options or Options().document())
-    return EmulatorState(True, address.pid, address.url, options.pace, options.inject, unchanged)
+    return EmulatorState(True, address.pid, address.url, options.pace, options.inject, unchanged, options.trust)

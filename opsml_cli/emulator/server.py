@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     def make(port: int) -> ASGIApp:
         from opsml_cli.emulator.app import make_app
 
-        return make_app(layout.root, port, pace=options.pace, inject=options.inject)
+        return make_app(layout.root, port, pace=options.pace, inject=options.inject, trust=options.trust)
 
     def prepare() -> Mapping[str, Any]:
         from opsml_cli.emulator.listening import settings

@@ -43,13 +43,14 @@ class Served:
 @dataclass(frozen=True, slots=True)
 class Site:
     """What every handler may ask. `base` is `https://localhost:PORT`, without a slash at the end; `root` is the first
-    workspace's folder."""
+    workspace's folder; `trust`: the user answers for the models and scoring scripts that clients register."""
 
     base: str
     root: Path
     operations: Operations
     identity: Identity
     clock: WallClock
+    trust: bool = False
 
     @contextmanager
     def first(self) -> Iterator[LocalWorkspace]:

@@ -60,7 +60,7 @@ def distrust(model: Model) -> NotAllowedError | None:
     return NotAllowedError(
         f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
         cause="a model is code: serving it runs what its folder holds",
-        fix=f"opsml models register {model.name} {model.path} --trust",
+        fix=f"opsml models register {model.name} {model.path} --version {model.version} --trust",
     )
 
 

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,9 @@ class LocalModels:
             known = self._find(connection, AssetRef(name, spec.version))
         if known is not None and known.sha256 == found.sha256 and (known.own or known.trusted):
             return RegisteredModel(known, unchanged=True)
-        if known is not None and spec.version is not None:
+        if known is not None and known.sha256 == found.sha256 and spec.trust:
+            return RegisteredModel(known if spec.dry_run else self._trust(known), unchanged=False)
+        if known is not None and known.sha256 != found.sha256 and spec.version is not None:
             raise ConflictError(
                 f"model {known.name}:{known.version} exists with other content", fix="leave the version out, or give a new one"
             )
@@ -131,6 +133,16 @@ class LocalModels:
             return RegisteredModel(self._value(name, version, now(), planned, facts), unchanged=False)
         with self.stage(source, name) as staged, self._store.write() as connection:
             return RegisteredModel(self.adopt(connection, staged, name, facts, spec.version), unchanged=False)
+
+    def _trust(self, model: Model) -> Model:
+        """The version that is there already, which somebody answers for from now on."""
+        trusted = replace(model, trusted=True)
+        with self._store.write() as connection:
+            connection.execute(
+                "UPDATE model_versions SET document=? WHERE name_key=? AND version=?",
+                (_document(trusted), names.key(model.name), names.key(model.version)),
+            )
+        return trusted
 
     def download(self, ref: AssetRef, destination: str) -> Sequence[str]:
         """Copy the model to `destination`/NAME-VERSION, proven by its hash; a copy that is there already is kept."""
@@ -191,7 +203,7 @@ class LocalModels:
         if not (model.own or model.trusted):
             raise NotAllowedError(
                 f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
-                fix=f"opsml models register {model.name} {model.path} --trust",
+                fix=f"opsml models register {model.name} {model.path} --version {model.version} --trust",
             )
         folder = Path(model.path)
         if not folder.is_dir():

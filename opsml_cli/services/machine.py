@@ -24,9 +24,10 @@ def up(
     pace: str | None = None,
     inject: Sequence[str] = (),
     port: int | None = None,
+    trust: bool = False,
 ) -> ServiceStatus:
     """Start both. A wrong pace or fault is refused before anything starts."""
-    state = emulator.up(pace=pace, inject=inject, port=port)
+    state = emulator.up(pace=pace, inject=inject, port=port, trust=trust)
     found = _with(service.up(), state)
     return replace(found, unchanged=found.unchanged and state.unchanged)
 

@@ -35,6 +35,10 @@ def up(
         ),
     ] = None,
     port: Annotated[int | None, typer.Option("--port", help="The emulator's port; else the one it had, or a free one.")] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Run models and scoring scripts that clients of the emulator register: they are code."),
+    ] = False,
     dry_run: options.DryRun = False,
 ) -> ServiceStatus | Planned:
     """Start what stays on this machine: the service behind pipelines, and the emulator of Azure ML.
@@ -48,7 +52,7 @@ def up(
         found = machine.status(service, emulator)
         both = found.running and found.emulator is not None and found.emulator.running
         return Planned("start", "the local service and the emulator", {"unchanged": both})
-    return machine.up(service, emulator, pace=pace, inject=inject or (), port=port)
+    return machine.up(service, emulator, pace=pace, inject=inject or (), port=port, trust=trust)
 
 
 def down(

@@ -40,6 +40,7 @@ def _emulator(state: EmulatorState) -> dict[str, object]:
         "url": state.url,
         "pace": state.pace,
         "inject": list(state.inject),
+        "trust": state.trust,
     }
 
 
@@ -59,7 +60,8 @@ def _emulator_line(state: EmulatorState) -> str:
     if not state.running:
         return "the emulator of Azure ML is down"
     faults = f", with faults {' '.join(state.inject)}" if state.inject else ""
-    return f"the emulator of Azure ML runs: {state.url} (pid {state.pid}), pace {state.pace}{faults}"
+    trust = ", trusting what clients register" if state.trust else ""
+    return f"the emulator of Azure ML runs: {state.url} (pid {state.pid}), pace {state.pace}{faults}{trust}"
 
 
 def _assignments(found: Environment, _width: int) -> str:
