@@ -238,6 +238,8 @@ def _of_response(error: Any, what: str, said: str) -> OpsmlError:
     status = error.status_code or getattr(error.response, "status_code", None)
     if isinstance(error, core.ClientAuthenticationError) and status in (None, 400, 401):
         return NotSignedInError(f"{what}: not signed in to Azure", cause=said, fix=_WHO)
+    if isinstance(error, core.IncompleteReadError):
+        return _BROKEN.kind(f"{what}: {_BROKEN.message}", cause=said, fix=_BROKEN.fix)
     if isinstance(error, core.DecodeError | core.TooManyRedirectsError):
         return ContractError(f"{what}: {_UNREADABLE.message}", cause=said)
     body = _body(error.response)
@@ -254,11 +256,13 @@ def _of_response(error: Any, what: str, said: str) -> OpsmlError:
 def _of_sdk(error: BaseException) -> _Told | None:
     """azure-ai-ml's own exceptions, by their names and the category that each carries."""
     name = type(error).__name__
+    bases = {base.__name__ for base in type(error).__mro__}
     if "NotFound" in name:
         return _Told(NotFoundError, "not found")
     if "AssetPath" in name:
         return _Told(ConflictError, "that cannot be changed any more", "give a new name or version")
-    if "UserError" in str(getattr(error, "error_category", "")) or "Validation" in name or "EmptyDirectory" in name:
+    invalid = bases & {"UserErrorException", "ValidationException", "EmptyDirectoryError"}
+    if invalid or getattr(error, "error_category", None) == "UserError":
         return _Told(InvalidInputError, "Azure's SDK calls it invalid")
     return None
 

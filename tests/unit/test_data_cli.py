@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TABLE = "age,job,y\n30,clerk,no\n41,,yes\n30,nurse,no\n"
 ASSET = ["name", "version", "type", "uri", "rows", "columns", "sha256", "unchanged", "size_bytes", "created_at", "description",
-         "tags", "target_column", "source"]  # fmt: skip
+         "tags", "target_column", "source", "unknown"]  # fmt: skip
 PROFILE = ["rows", "size_bytes", "format", "delimiter", "encoding", "compression", "target", "columns"]
 COLUMN = ["name", "type", "missing", "unique", "unique_estimated", "minimum", "maximum", "mean", "standard_deviation", "top"]
 LISTED = ["name", "version", "type", "rows", "columns", "size_bytes", "created_at", "sha256", "uri"]
