@@ -79,11 +79,24 @@ def labels(properties: Body) -> dict[str, Any]:
     """What every version may be labelled with."""
     return {
         "description": properties.text("description"),
-        "tags": properties.texts("tags"),
-        "properties": properties.texts("properties"),
+        "tags": words(properties, "tags"),
+        "properties": words(properties, "properties"),
         "isArchived": properties.flag("isArchived") is True,
         "isAnonymous": properties.flag("isAnonymous") is True,
     }
+
+
+def words(body: Body, key: str) -> dict[str, str]:
+    """An object of strings below `key`. As the service does, numbers and truth values are taken for their text."""
+    section = body.section(key)
+    found: dict[str, str] = {}
+    for name, value in section.value.items() if section is not None else ():
+        if isinstance(value, bool | int | float):
+            found[name] = str(value)
+        elif value is not None:
+            assert section is not None
+            found[name] = section.text(name, required=False) or ""
+    return found
 
 
 def document(call: Call, segment: str, found: Version) -> dict[str, Any]:
@@ -143,8 +156,8 @@ def say(call: Call, kind: str, name: str) -> None:
     properties = Body.of(call).section("properties", required=True)
     document = {
         "description": properties.text("description"),
-        "tags": properties.texts("tags"),
-        "properties": properties.texts("properties"),
+        "tags": words(properties, "tags"),
+        "properties": words(properties, "properties"),
         "isArchived": properties.flag("isArchived") is True,
         "modifiedAt": now(),
         "modifiedBy": who(call),

@@ -10,6 +10,7 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    from opsml_cli.local.assets import LocalAssets
     from opsml_cli.local.batch.operations import LocalBatchEndpoints
     from opsml_cli.local.data import LocalData
     from opsml_cli.local.datastores import LocalDatastores
@@ -96,6 +97,12 @@ class LocalWorkspace:
         from opsml_cli.local.service.operations import LocalServiceOperations
 
         return LocalServiceOperations(self)
+
+    @cached_property
+    def assets(self) -> LocalAssets:
+        from opsml_cli.local.assets import LocalAssets
+
+        return LocalAssets(self.store)
 
     @cached_property
     def storage(self) -> LocalStorage:
