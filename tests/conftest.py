@@ -8,12 +8,16 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from opsml_cli.local.workspace import LocalWorkspace
+
+if TYPE_CHECKING:
+    from emulator_support import Emulated
 
 
 class Ran(NamedTuple):
@@ -163,3 +167,22 @@ def opsml(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
 def probe(tmp_path: Path, clean_environment: dict[str, str]) -> Opsml:
     """As `opsml`, with the commands of tests/unit/cli_probe.py: `probe("probe", "fail", "not_found")`."""
     return _runner([str(Path(__file__).parent / "unit" / "cli_probe.py")], clean_environment, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+    """An emulator in this process: real HTTPS on a free loopback port, over a local workspace in a temporary folder. One for
+    all tests of the module, at the pace `fast`."""
+    from emulator_support import emulated
+
+    with emulated(tmp_path_factory.mktemp("emulator")) as found:
+        yield found
+
+
+@pytest.fixture
+def emulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Emulated]]:
+    """Makes emulators for one test alone: `emulate(pace="azure", clock=…)`."""
+    from emulator_support import emulated
+
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(emulated(tmp_path_factory.mktemp("emulator"), **options))
