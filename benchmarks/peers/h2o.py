@@ -23,7 +23,7 @@ try:
     binary = classification and pd.read_csv(f"{folder}/train.csv", usecols=[target])[target].nunique() == 2
     metric = "AUC" if binary else "logloss" if classification else "RMSE"
     started = time.perf_counter()
-    model = H2OAutoML(max_runtime_secs=float(seconds), seed=int(seed), sort_metric=metric)
+    model = H2OAutoML(max_runtime_secs=round(float(seconds)), seed=int(seed), sort_metric=metric)
     model.train(y=target, training_frame=train)
     elapsed = time.perf_counter() - started
     found = model.leader.predict(test).as_data_frame()

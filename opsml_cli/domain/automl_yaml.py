@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsml_cli.domain import names
+from opsml_cli.domain import featurization, names
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.fields import FieldError, Fields, Where, did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
@@ -225,22 +225,17 @@ class _Reader:
         return allowed, blocked
 
     def _featurization(self, job: Fields) -> tuple[str, ...]:
-        featurization = job.section("featurization")
-        if featurization is None:
+        section = job.section("featurization")
+        if section is None:
             return ()
-        for key in ("dataset_language", "column_name_and_types", "transformer_params", "blocked_transformers",
-                    "enable_dnn_featurization"):  # fmt: skip
-            if featurization.raw(key) is not None:
-                self.ignored.append(f"featurization.{key}")
-                self._keep("featurization", key, featurization.raw(key))
-        mode = featurization.text("mode")
-        if mode is not None:
-            self._keep("featurization", "mode", mode)
-        if mode == "off":
-            self.ignored.append("featurization.mode")
-        dropped = featurization.words("drop_columns")
-        featurization.done()
-        return dropped
+        keys = section.keys()
+        said = {key: section.raw(key) for key in keys}
+        read = featurization.read(said)
+        self.ignored += read.ignored
+        for key, value in said.items():
+            if key != "drop_columns" and value is not None:
+                self._keep("featurization", key, value)
+        return section.words("drop_columns")
 
     @staticmethod
     def _name(job: Fields, key: str) -> str | None:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsml_cli.domain.errors import InvalidInputError, OpsmlError
+from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, TableSource, Trial
 from opsml_cli.domain.pointer import ModelPointer
 from opsml_cli.local import job_process
@@ -117,22 +117,6 @@ def _tables(spec: AutoMLSpec, data: LocalData) -> Tables:
     )
 
 
-def _check_numbers(spec: AutoMLSpec, tables: Tables) -> None:
-    """Without featurization the features must be numbers. InvalidInputError names the first columns that are none."""
-    from opsml_cli.domain.data import ColumnType
-
-    numeric = (ColumnType.INTEGER, ColumnType.NUMBER)
-    columns = () if tables.profile is None else tables.profile.columns
-    given = [column for column in columns if column.name not in (spec.target_column, spec.weight_column, *spec.drop_columns)]
-    wrong = [column.name for column in given if column.type not in numeric]
-    if wrong:
-        raise InvalidInputError(
-            f"FeaturizationRequired: featurization is off, and {len(wrong)} columns hold no numbers",
-            cause=f"they are {', '.join(wrong[:5])}",
-            fix="switch featurization on, or give numbers",
-        )
-
-
 class _Run:
     """One training. Also the engine's Events."""
 
@@ -176,8 +160,6 @@ class _Run:
         shutil.rmtree(self._folder / "outputs", ignore_errors=True)
         self.phase("reading the data")
         tables = _tables(spec, LocalData(self._layout, self._store))
-        if spec.features.get("featurization") == "off":
-            _check_numbers(spec, tables)
         self._change(JobState.RUNNING)
         limit = spec.limits.timeout_seconds
         overdue = threading.Timer(OVERDUE_FACTOR * limit + OVERDUE_SECONDS, self._overdue, (limit,))

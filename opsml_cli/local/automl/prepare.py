@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain import metric_names
+from opsml_cli.domain import featurization, metric_names
 from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageError
-from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.featurization import Featurization
+from opsml_cli.domain.fields import FieldError, did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
 from opsml_cli.local.automl import encode, guardrails, problem, scoring, target, texts
 from opsml_cli.local.automl.encode import Encoding
@@ -96,19 +97,13 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     part, part_values = frame.iloc[learn], values[learn]
     validated = 0
     if tables.validation is not None:
-        more = _texted(tables.validation)
-        codes = target.codes_of(more, read)
-        usable = _usable(codes, read.task)
-        if not usable.any():
-            raise InvalidInputError("the validation data has no row with a known target")
-        validated = int(usable.sum())
-        shared = [name for name in part.columns if name in more.columns]
-        _check_columns(part, more, excluded, "validation")
-        part = pd.concat([part[shared], more[usable][shared]], ignore_index=True)
-        part_values = np.concatenate([part_values, codes[usable]])
+        part, more_values = _validation(tables.validation, part, read, excluded)
+        validated = len(more_values)
+        part_values = np.concatenate([part_values, more_values])
         weights = None if weights is None else np.concatenate([weights, np.ones(validated)])
     fitted_on = part.iloc[: len(part) - validated] if validated else part
-    encoding = encode.fit(fitted_on, tables.profile, excluded)
+    told = _featurization(spec, part, excluded)
+    encoding = encode.fit(fitted_on, tables.profile, excluded, told)
     if not encoding.columns:
         raise InvalidInputError("no column is left to learn from", cause=_why_none(encoding))
     matrix = _encoded(scoring.Encoder(encoding.columns), part)
@@ -151,7 +146,8 @@ def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, En
     import numpy as np
 
     before = prepared.problem
-    encoding = encode.fit(prepared.frame, None, prepared.excluded)
+    told = _featurization(prepared.spec, prepared.frame, prepared.excluded)
+    encoding = encode.fit(prepared.frame, None, prepared.excluded, told)
     # The types that the profile told are kept: only codes and ranges may change.
     encoding = _retyped(encoding, prepared.encoding)
     matrix = _encoded(scoring.Encoder(encoding.columns), prepared.frame)
@@ -215,6 +211,44 @@ def _excluded(spec: AutoMLSpec, frame: pd.DataFrame) -> dict[str, str]:
         excluded[spec.weight_column] = "it holds the weights"
     excluded[spec.target_column] = "it is the target"
     return excluded
+
+
+def _validation(
+    table: pd.DataFrame, part: pd.DataFrame, read: Target, excluded: Mapping[str, str]
+) -> tuple[pd.DataFrame, NDArray[np.generic]]:
+    """`part` with the usable rows of the validation data behind it, and these rows' target."""
+    import pandas as pd
+
+    more = _texted(table)
+    codes = target.codes_of(more, read)
+    usable = _usable(codes, read.task)
+    if not usable.any():
+        raise InvalidInputError("the validation data has no row with a known target")
+    shared = [name for name in part.columns if name in more.columns]
+    _check_columns(part, more, excluded, "validation")
+    return pd.concat([part[shared], more[usable][shared]], ignore_index=True), codes[usable]
+
+
+def _featurization(spec: AutoMLSpec, frame: pd.DataFrame, excluded: Mapping[str, str]) -> Featurization:
+    """What the job told of the columns. UsageError for columns that are not there; InvalidInputError where featurization is
+    off, and not every column holds numbers."""
+    try:
+        told = featurization.read(spec.features.get("featurization"))
+    except FieldError as error:
+        raise UsageError(error.message, cause=error.cause) from error
+    columns = [str(name) for name in frame.columns]
+    for name in (*told.kinds, *told.imputers):
+        if name not in columns:
+            raise UsageError(f"the data has no column {name!r} (featurization)", cause=did_you_mean(name, columns))
+    if told.mode == "off":
+        wrong = [name for name in columns if name not in excluded and frame[name].dtype.kind not in "iufb"]
+        if wrong:
+            raise InvalidInputError(
+                f"FeaturizationRequired: featurization is off, and {len(wrong)} columns hold no numbers",
+                cause=f"they are {', '.join(wrong[:5])}",
+                fix="switch featurization on, or give numbers",
+            )
+    return told
 
 
 def _weights(spec: AutoMLSpec, frame: pd.DataFrame) -> Floats | None:
@@ -284,7 +318,7 @@ def _held(
     return Held(part, values[rows], _encoded(encoder, part), ours=True)
 
 
-def _check_columns(train: pd.DataFrame, other: pd.DataFrame, excluded: dict[str, str], what: str) -> None:
+def _check_columns(train: pd.DataFrame, other: pd.DataFrame, excluded: Mapping[str, str], what: str) -> None:
     absent = [name for name in train.columns if name not in other.columns and name not in excluded]
     if absent:
         raise InvalidInputError(

@@ -68,11 +68,13 @@ def numbers_of(column: Mapping[str, Any]) -> int:
 class Encoder:
     """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime | text),
     for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
-    counts as missing), for texts what TextCoder reads. `slices` says where each column lies in a row's numbers."""
+    counts as missing), for texts what TextCoder reads; `fill` is the number that a missing value counts as. `slices` says where
+    each column lies in a row's numbers."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self._coders: list[tuple[str, Callable[[object], Any], int, str]] = []
         self.slices: list[slice] = []
+        self._fills: list[tuple[int, float]] = []
         self._at_once: list[tuple[str, Callable[[list[object]], Any]]] = []
         self.width = 0
         for column in columns:
@@ -94,6 +96,8 @@ class Encoder:
                 coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
                 self._at_once.append((column["name"], _numbers_at_once(coder)))
             size = numbers_of(column)
+            if column.get("fill") is not None:
+                self._fills.append((self.width, float(column["fill"])))
             self.slices.append(slice(self.width, self.width + size))
             self.width += size
             self._coders.append((column["name"], coder, size if kind in _SEVERAL else 0, expected))
@@ -108,7 +112,7 @@ class Encoder:
             with suppress(KeyError, UnfitError, TypeError, ValueError, OverflowError):
                 for place, (name, code_all) in enumerate(self._at_once):
                     matrix[:, place] = code_all([row[name] for row in rows])
-                return matrix
+                return self._filled(matrix)
         for index, row in enumerate(rows):
             if simple is not None:
                 try:
@@ -117,6 +121,12 @@ class Encoder:
                 except (KeyError, UnfitError, TypeError):
                     pass
             matrix[index] = self._slow(index, row)
+        return self._filled(matrix)
+
+    def _filled(self, matrix: np.ndarray) -> np.ndarray:
+        for place, value in self._fills:
+            numbers = matrix[:, place]
+            numbers[np.isnan(numbers)] = value
         return matrix
 
     def _slow(self, index: int, row: Mapping[str, object]) -> list[float]:
@@ -143,7 +153,7 @@ class Encoder:
             if name not in frame.columns:
                 raise ColumnError(0, name, None, expected, absent=True)
             self._column(matrix[:, part], frame[name], code, expected)
-        return matrix
+        return self._filled(matrix)
 
     @staticmethod
     def _column(target: np.ndarray, series: Any, code: Callable[[object], Any], expected: str) -> None:
