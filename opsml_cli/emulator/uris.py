@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.emulator.blob_access import account_url, local_container
 from opsml_cli.emulator.wire import Call
+from opsml_cli.local.datastores import SYSTEM
 from opsml_cli.local.locations import Location, datastore_of, locate
 
 _BLOB = re.compile(r"(https://.+/_blob/[^/]+?)(?::443)?/([^/]+)/(.*)\Z", re.DOTALL)
@@ -43,6 +44,13 @@ def located(call: Call, uri: str) -> Location | None:
         container = local_container(call.served, found[2])
         return None if container is None else Location(container, unquote(found[3]))
     return locate(uri, call.served.local.datastores.container)
+
+
+def in_datastore(call: Call, uri: str, *, group: str) -> str | None:
+    """The address of what `uri` points to by its datastore, in the long form; None for what lies elsewhere."""
+    place = located(call, uri)
+    datastore = {container: name for name, _, container in SYSTEM}.get(place.container) if place is not None else None
+    return None if place is None or datastore is None else long_uri(call, datastore, place.path.rstrip("/"), group=group)
 
 
 @contextmanager

@@ -185,3 +185,10 @@ def changed_uri(noun: str, member: str) -> WireError:
         "cannot be changed. Only tags, description, and isArchived can be updated.",
         inner=("Conflict", "AssetVersionExists"),
     )
+
+
+def wrong_content(noun: str, message: str) -> WireError:
+    """400 for content that cannot be a version."""
+    return WireError(
+        400, f"The content of the {noun.lower()} is not valid: {message}", inner=("BadArgument", "ArgumentInvalid")
+    )

@@ -65,7 +65,7 @@ class LocalModels:
 
     def get(self, ref: AssetRef) -> Model:
         with self._store.read() as connection:
-            model = self._find(connection, ref)
+            model = self.find(connection, ref)
             if model is None:
                 raise self._unknown(connection, ref)
         return model
@@ -98,8 +98,8 @@ class LocalModels:
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
         with self._store.read() as connection:
-            origin = self._own_origin(connection, found.sha256)
-            known = self._find(connection, AssetRef(name, spec.version))
+            origin = self.own_origin(connection, found.sha256)
+            known = self.find(connection, AssetRef(name, spec.version))
         if known is not None and known.sha256 == found.sha256 and (known.own or known.trusted):
             return RegisteredModel(known, unchanged=True)
         if known is not None and known.sha256 == found.sha256 and spec.trust:
@@ -117,7 +117,7 @@ class LocalModels:
         facts = ModelFacts(
             own=origin is not None,
             trusted=spec.trust,
-            algorithm=origin.algorithm if origin else _algorithm(manifest.flavors, manifest.loader),
+            algorithm=origin.algorithm if origin else algorithm_of(manifest.flavors, manifest.loader),
             task=origin.task if origin else None,
             metrics=origin.metrics if origin else None,
             threshold=origin.threshold if origin else None,
@@ -140,7 +140,7 @@ class LocalModels:
         with self._store.write() as connection:
             connection.execute(
                 "UPDATE model_versions SET document=? WHERE name_key=? AND version=?",
-                (_document(trusted), names.key(model.name), names.key(model.version)),
+                (document(trusted), names.key(model.name), names.key(model.version)),
             )
         return trusted
 
@@ -206,6 +206,12 @@ class LocalModels:
                 fix=f"opsml models register {model.name} {model.path} --version {model.version} --trust",
             )
         folder = Path(model.path)
+        if not model.sha256:
+            raise NotFoundError(
+                f"the files of model {model.name}:{model.version} are not in this workspace",
+                cause="it was registered by an address elsewhere",
+                fix=f"register the files themselves: opsml models register {model.name} FOLDER",
+            )
         if not folder.is_dir():
             raise NotFoundError(f"the files of model {model.name}:{model.version} are gone: {folder}")
         model_folder.drop_caches(folder)
@@ -236,7 +242,7 @@ class LocalModels:
         when that commits, and not before."""
         sequence = _next_sequence(connection, name)
         version = version or _free_version(connection, name, sequence)
-        if self._find(connection, AssetRef(name, version)) is not None:
+        if self.find(connection, AssetRef(name, version)) is not None:
             raise ConflictError(f"model {name}:{version} exists", fix="leave the version out, or give a new one")
         final = self._layout.model(name, version)
         # No row names this folder: it is what a killed process left behind.
@@ -250,7 +256,7 @@ class LocalModels:
         model = self._value(json.loads(first["document"])["name"] if first else name, version, now(), staged, facts)
         connection.execute(
             "INSERT INTO model_versions(name_key, version, sequence, sha256, created_at, document) VALUES(?,?,?,?,?,?)",
-            (names.key(name), names.key(version), sequence, model.sha256, model.created_at, _document(model)),
+            (names.key(name), names.key(version), sequence, model.sha256, model.created_at, document(model)),
         )
         return model
 
@@ -275,7 +281,8 @@ class LocalModels:
             data=facts.data,
         )
 
-    def _find(self, connection: sqlite3.Connection, ref: AssetRef) -> Model | None:
+    def find(self, connection: sqlite3.Connection, ref: AssetRef) -> Model | None:
+        """The version, or the latest, inside the caller's transaction; None when there is none."""
         which, values = ("AND version=?", (names.key(ref.version),)) if ref.version is not None else ("", ())
         row = connection.execute(
             f"SELECT * FROM model_versions WHERE name_key=? {which} ORDER BY sequence DESC LIMIT 1",
@@ -283,7 +290,7 @@ class LocalModels:
         ).fetchone()
         return None if row is None else self._model(row)
 
-    def _own_origin(self, connection: sqlite3.Connection, sha256: str) -> Model | None:
+    def own_origin(self, connection: sqlite3.Connection, sha256: str) -> Model | None:
         """The model that this workspace trained with exactly these files. The record says so, never the folder."""
         rows = connection.execute("SELECT * FROM model_versions WHERE sha256=? ORDER BY created_at", (sha256,))
         return next((model for model in map(self._model, rows) if model.own), None)
@@ -328,11 +335,12 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
-def _document(model: Model) -> str:
-    document = asdict(model)
+def document(model: Model) -> str:
+    """A model as its row keeps it."""
+    held = asdict(model)
     for key in ("path", "sha256", "created_at"):
-        del document[key]
-    return json.dumps(document)
+        del held[key]
+    return json.dumps(held)
 
 
 def _columns(values: Sequence[Mapping[str, Any]]) -> tuple[ModelColumn, ...]:
@@ -352,6 +360,6 @@ def _free_version(connection: sqlite3.Connection, name: str, sequence: int) -> s
     return str(sequence)
 
 
-def _algorithm(flavors: Sequence[str], loader: str | None) -> str | None:
+def algorithm_of(flavors: Sequence[str], loader: str | None) -> str | None:
     """The most telling flavor of a foreign model: the library's, else pyfunc's loader."""
     return next((flavor for flavor in flavors if flavor != "python_function"), loader)

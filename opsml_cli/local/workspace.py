@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.endpoints import LocalEndpoints
     from opsml_cli.local.insights import LocalInsights
     from opsml_cli.local.jobs import LocalJobs
+    from opsml_cli.local.model_adoption import ModelAdoption
     from opsml_cli.local.models import LocalModels
     from opsml_cli.local.pipelines.operations import LocalPipelines
     from opsml_cli.local.run_files import RunFiles
@@ -103,6 +104,12 @@ class LocalWorkspace:
         from opsml_cli.local.assets import LocalAssets
 
         return LocalAssets(self.store)
+
+    @cached_property
+    def model_adoption(self) -> ModelAdoption:
+        from opsml_cli.local.model_adoption import ModelAdoption
+
+        return ModelAdoption(self.layout, self.store, self.models)
 
     @cached_property
     def storage(self) -> LocalStorage:

@@ -137,7 +137,8 @@ def test_containers_tell_latest_and_next(emulator: Emulated, client: httpx.Clien
 
 
 def test_what_is_not_there(emulator: Emulated, client: httpx.Client) -> None:
-    for path in ("data/none", "data/none/versions", "data/none/versions/1"):
+    assert client.get(f"{emulator.ws}/data/none/versions").json() == {"value": []}
+    for path in ("data/none", "data/none/versions/1"):
         reply = client.get(f"{emulator.ws}/{path}")
         assert reply.status_code == 404
         assert reply.json()["error"]["code"] == "UserError"

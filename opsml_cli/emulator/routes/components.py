@@ -39,7 +39,9 @@ def put_container(call: Call) -> Reply:
 
 
 def list_versions(call: Call) -> Reply:
-    return versions.listed(call, SEGMENT, _container(call).versions)
+    name, _ = versions.names_of(call)
+    found = call.served.local.assets.versions(SEGMENT, name)
+    return versions.listed(call, SEGMENT, [documents.version_of(each) for each in found])
 
 
 def get_version(call: Call) -> Reply:

@@ -45,7 +45,10 @@ def put_container(call: Call) -> Reply:
 
 
 def list_versions(call: Call) -> Reply:
-    return versions.listed(call, SEGMENT, _container(call).versions)
+    """Of a name without versions, none."""
+    name, _ = versions.names_of(call)
+    found = [asset for asset in call.served.local.data.versions() if asset.name.casefold() == name.casefold()]
+    return versions.listed(call, SEGMENT, _versions(call, found))
 
 
 def get_version(call: Call) -> Reply:

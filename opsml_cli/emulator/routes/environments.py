@@ -48,7 +48,7 @@ def put_container(call: Call) -> Reply:
 
 def list_versions(call: Call) -> Reply:
     name, _ = versions.names_of(call)
-    found = _every(call, name)
+    found = call.served.local.assets.versions(SEGMENT, name)
     return versions.listed(call, SEGMENT, [_shown(each, newest=place == 0) for place, each in enumerate(found)])
 
 
