@@ -42,9 +42,11 @@ def read(properties: Body) -> dict[str, Any]:
 
 def check_compute(served: Served, compute: str | None, place: str = "computeId") -> str | None:
     """`compute` as its ARM id. Serverless, none at all, and computes of the workspace are accepted; 400 otherwise."""
-    if compute is None or compute.casefold() == SERVERLESS or "${{" in compute:
+    if compute is None or "${{" in compute:
         return compute
     name = compute.rstrip("/").rpartition("/")[2].removeprefix("azureml:")
+    if name.casefold() == SERVERLESS:
+        return compute
     with served.local.store.read() as connection:
         row = connection.execute("SELECT name_key FROM computes WHERE name_key=?", (names.key(name),)).fetchone()
     if row is None:
