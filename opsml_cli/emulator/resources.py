@@ -67,6 +67,11 @@ def location(call: Call) -> str:
     return f"{call.site.base}{call.path}?api-version={call.api_version}"
 
 
+def location_of(text: str) -> str:
+    """An Azure region as the resource manager writes it: lower case, without spaces."""
+    return text.replace(" ", "").lower()
+
+
 def viewed(call: Call, items: Iterable[Item], archived: Callable[[Item], bool]) -> list[Item]:
     """The items that `listViewType` asks for: the active ones unless it says otherwise."""
     text = call.query.get("listViewType", "ActiveOnly")

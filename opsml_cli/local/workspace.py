@@ -12,6 +12,7 @@ from opsml_cli.local.store import Store
 if TYPE_CHECKING:
     from opsml_cli.local.assets import LocalAssets
     from opsml_cli.local.batch.operations import LocalBatchEndpoints
+    from opsml_cli.local.computes import LocalComputes
     from opsml_cli.local.data import LocalData
     from opsml_cli.local.datastores import LocalDatastores
     from opsml_cli.local.endpoints import LocalEndpoints
@@ -110,6 +111,12 @@ class LocalWorkspace:
         from opsml_cli.local.model_adoption import ModelAdoption
 
         return ModelAdoption(self.layout, self.store, self.models)
+
+    @cached_property
+    def computes(self) -> LocalComputes:
+        from opsml_cli.local.computes import LocalComputes
+
+        return LocalComputes(self.store)
 
     @cached_property
     def storage(self) -> LocalStorage:
