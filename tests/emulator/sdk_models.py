@@ -20,11 +20,23 @@ from unittest import mock
 RESTCLIENT = "azure.ai.ml._restclient"
 CLIENTS = ("arm_ml_service", "runhistory", "workspace_dataplane", "dataset_dataplane", "model_dataplane")
 
-# Where Azure's own answers differ from the SDK's models, as recorded traffic shows; patterns on a fault's text.
+# Members of Azure's recorded answers that the SDK's models do not know, by whose they are.
+AZURE_SENDS_MORE = """
+etag EnableSoftwareBillOfMaterials creationTime ipAllowlist linkedModelInventoryArmId changeableIsolationModes sasGetterUri
+sdkTelemetryAppInsightsKey softDeleteEnabled
+
+autoDeleteSetting intellectualProperty stage
+
+maxNodes sweepConcurrentTrials sweepTrials fixedParameters searchSpace sweepSettings trainingMode pathOnCompute priority
+locations maxInstanceCount secretsConfiguration
+
+systemSettings currentAttemptId dataContainerId
+
+privateNetworkConnection
+"""
 AZURE_DIFFERS = (
+    rf"\.({'|'.join(AZURE_SENDS_MORE.split())}) is unknown to ",
     r"credentials\.secrets is missing",  # secrets come from listSecrets alone
-    r"\.(etag|EnableSoftwareBillOfMaterials|creationTime|ipAllowlist|linkedModelInventoryArmId|changeableIsolationModes"
-    r"|sasGetterUri|sdkTelemetryAppInsightsKey|softDeleteEnabled) is unknown to (Workspace|ManagedNetwork)",
 )
 
 

@@ -268,7 +268,7 @@ class TestComponents:
 
     def test_row_24_long_lists_come_in_pages(self, arm: Arm, name: Callable[[], str]) -> None:
         component = name()
-        made = [str(number) for number in range(35)]
+        made = [str(number) for number in range(52)]
         for version in made:
             arm.put(f"/components/{component}/versions/{version}", COMPONENTS, command_component(component, version=version))
         page = arm.get(f"/components/{component}/versions", COMPONENTS, listViewType="ActiveOnly")
