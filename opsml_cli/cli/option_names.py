@@ -16,7 +16,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--target-column=",
         "--dry-run",
     ),
-    "data profile": ("--target-column=",),
+    "data profile": (
+        "--target-column=",
+    ),
     "train automl": (
         "--data=",
         "--target-column=",
@@ -87,25 +89,39 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--level=",
         "--container",
     ),
-    "endpoints start": ("--dry-run",),
-    "endpoints stop": ("--dry-run",),
-    "endpoints keys": ("--reveal",),
+    "endpoints start": (
+        "--dry-run",
+    ),
+    "endpoints stop": (
+        "--dry-run",
+    ),
+    "endpoints keys": (
+        "--reveal",
+    ),
     "endpoints rotate-keys": (
         "--key=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "endpoints traffic": ("--dry-run",),
-    "endpoints rollback": ("--dry-run",),
+    "endpoints traffic": (
+        "--dry-run",
+    ),
+    "endpoints rollback": (
+        "--dry-run",
+    ),
     "endpoints delete": (
         "--deployment=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "insights enable": ("--dry-run",),
-    "insights disable": ("--dry-run",),
+    "insights enable": (
+        "--dry-run",
+    ),
+    "insights disable": (
+        "--dry-run",
+    ),
     "insights show": (
         "--since=",
         "--watch",
@@ -133,10 +149,49 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--wait-timeout=",
         "--dry-run",
     ),
-    "pipeline show": ("--version=",),
-    "pipeline url": ("--curl",),
+    "pipeline show": (
+        "--version=",
+    ),
+    "pipeline url": (
+        "--curl",
+    ),
     "pipeline delete": (
         "--version=",
+        "--yes",
+        "-y",
+        "--dry-run",
+    ),
+    "pipeline schedule": (
+        "--cron=",
+        "--every=",
+        "--at=",
+        "--on=",
+        "--time-zone=",
+        "--start=",
+        "--end=",
+        "--set=",
+        "--experiment=",
+        "--version=",
+        "--name=",
+        "--description=",
+        "--disabled",
+        "--file=",
+        "-f=",
+        "--dry-run",
+    ),
+    "schedules list": (
+        "--enabled",
+    ),
+    "schedules enable": (
+        "--dry-run",
+    ),
+    "schedules disable": (
+        "--dry-run",
+    ),
+    "schedules trigger": (
+        "--dry-run",
+    ),
+    "schedules delete": (
         "--yes",
         "-y",
         "--dry-run",
@@ -162,7 +217,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
-    "jobs report": ("--save=",),
+    "jobs report": (
+        "--save=",
+    ),
     "models register": (
         "--version=",
         "--trust",
@@ -170,7 +227,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--tag=",
         "--dry-run",
     ),
-    "models download": ("--to=",),
+    "models download": (
+        "--to=",
+    ),
     "models explain": (
         "--sample=",
         "--data=",
@@ -198,7 +257,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
-    "local env": ("--shell=",),
+    "local env": (
+        "--shell=",
+    ),
     "init": (
         "--subscription-id=",
         "--resource-group=",

@@ -36,6 +36,7 @@ GROUPS = {
     "endpoints": "Online endpoints: a model behind HTTP",
     "insights": "Request metrics of endpoints",
     "pipeline": "Publish pipelines behind REST endpoints and trigger them",
+    "schedules": "Pipelines that run by themselves, at times that were said",
     "local": "The local service, the emulator of Azure ML, and their processes",
     "config": "Settings and where they come from",
     "workspace": "The workspace that commands act on",
@@ -91,6 +92,13 @@ COMMANDS = (
     _command(
         "pipeline delete", "pipeline:delete", "Delete a published pipeline, or one version", changing=True, destructive=True
     ),
+    _command("pipeline schedule", "schedules:schedule", "Run a pipeline by itself: by cron or recurrence", changing=True),
+    _command("schedules list", "schedules:list_", "List schedules"),
+    _command("schedules show", "schedules:show", "Show a schedule: its next and its last runs"),
+    _command("schedules enable", "schedules:enable", "Let a schedule run from now on", changing=True),
+    _command("schedules disable", "schedules:disable", "Let a schedule rest", changing=True),
+    _command("schedules trigger", "schedules:trigger", "Begin a run of a schedule now", changing=True),
+    _command("schedules delete", "schedules:delete", "Delete a disabled schedule", changing=True, destructive=True),
     _command("jobs list", "jobs:list_", "List jobs, newest first"),
     _command("jobs show", "jobs:show", "Show a job: state, best trial, metrics, model"),
     _command("jobs watch", "jobs:watch", "Follow a job until it ends"),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from opsml_cli.domain.progress import Progress
     from opsml_cli.domain.report import JobReport
+    from opsml_cli.domain.schedule import CreateSchedule, Schedule, ScheduleSaved
 
 
 class DataOperations(Protocol):
@@ -219,6 +220,34 @@ class PipelineOperations(Protocol):
         ...
 
 
+class ScheduleOperations(Protocol):
+    """On Azure a change takes some seconds, and these return when it is made: an answer in between says nothing yet."""
+
+    def create_or_update(self, spec: CreateSchedule) -> ScheduleSaved:
+        """Make the schedule, or make it as `spec` says. Nothing runs before the first due time after now."""
+        ...
+
+    def get(self, name: str) -> Schedule: ...
+
+    def list(self, *, enabled_only: bool = False) -> Sequence[Schedule]:
+        """Newest first."""
+        ...
+
+    def enable(self, name: str) -> Schedule:
+        """Begin runs from now on; what would have been due while it was disabled is not made up for."""
+        ...
+
+    def disable(self, name: str) -> Schedule: ...
+
+    def delete(self, name: str) -> None:
+        """ConflictError for an enabled schedule. Its runs stay."""
+        ...
+
+    def begin_trigger(self, name: str) -> str:
+        """Begin a run now, beside the times of the schedule, enabled or not; the run's name."""
+        ...
+
+
 class Workspace(Protocol):
     """One workspace: its name as the user wrote it, its kind, and its groups of operations."""
 
@@ -236,5 +265,7 @@ class Workspace(Protocol):
     def online_endpoints(self) -> OnlineEndpointOperations: ...
     @property
     def pipelines(self) -> PipelineOperations: ...
+    @property
+    def schedules(self) -> ScheduleOperations: ...
     @property
     def insights(self) -> InsightsOperations: ...

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,11 +138,12 @@ def serve(
     port: int | None = None,
     options: Mapping[str, str] | None = None,
     prepare: Callable[[], Mapping[str, Any]] = dict,
+    beside: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> int:
     """Be the server: take the lock, listen, write the address, serve until told to end. The exit code.
 
     `make` gets the port and makes the application; `prepare` is called with the lock held and gives further settings of
-    uvicorn; `port` None: the last one when it is free, else any."""
+    uvicorn; `port` None: the last one when it is free, else any. `beside` gives what works as long as it serves."""
     # A reader that looks whether the lock is held holds it for an instant. Who says meanwhile that it listens is the
     # server that this one would have been, even if it was ended since.
     deadline, before = time.monotonic() + _PATIENCE_SECONDS, place.address()
@@ -177,7 +179,8 @@ def serve(
     # uvicorn sends itself the signal once more when it has shut down: there is still a line to write then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    with beside():
+        uvicorn.Server(config).run(sockets=[listener])
     place.write_address(Address(found, 0, None, base, options))
     lock.release()
     return 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.pipelines.operations import LocalPipelines
     from opsml_cli.local.run_files import RunFiles
     from opsml_cli.local.run_history import RunHistory
+    from opsml_cli.local.schedules import LocalSchedules
     from opsml_cli.local.service.operations import LocalServiceOperations
     from opsml_cli.local.storage.engine import LocalStorage
 
@@ -93,6 +94,12 @@ class LocalWorkspace:
         from opsml_cli.local.run_files import RunFiles
 
         return RunFiles(self.layout, self.history)
+
+    @cached_property
+    def schedules(self) -> LocalSchedules:
+        from opsml_cli.local.schedules import LocalSchedules
+
+        return LocalSchedules(self.layout, self.store, self.pipelines)
 
     @cached_property
     def service(self) -> LocalServiceOperations:

@@ -37,6 +37,7 @@ RUN = "run pipeline version status steps outputs"
 PIPELINE = "name version url unchanged"
 MODEL = "name version path algorithm metrics threshold signature sha256 job"
 SWITCHED = "endpoint insights unchanged"
+SCHEDULE = "name enabled pipeline version when next_run next_runs last_runs trigger inputs experiment created_at error"
 SETTING = "name value origin"
 PROCESSES = "running pid url processes emulator"
 
@@ -73,6 +74,13 @@ FIELDS = {
     "pipeline url": "pipeline version url command",
     "pipeline validate": "name version url steps inputs notes",
     "pipeline delete": "pipeline versions deleted",
+    "pipeline schedule": f"{SCHEDULE} unchanged",
+    "schedules list": "name enabled pipeline when next_run created_at",
+    "schedules show": SCHEDULE,
+    "schedules enable": SCHEDULE,
+    "schedules disable": SCHEDULE,
+    "schedules trigger": "schedule run",
+    "schedules delete": "schedule deleted",
     "jobs list": "job experiment status",
     "jobs show": JOB,
     "jobs watch": "job status",
@@ -113,6 +121,7 @@ NESTED = {
     "endpoints show": {"model": "name version"},
     "insights show": {"latency_ms": "p50 p95 p99", "by_deployment.blue": "requests failures latency_ms"},
     "pipeline trigger": {"steps[0]": "name status duration_seconds reused"},
+    "schedules show": {"trigger": "type frequency interval time_zone", "last_runs[0]": "run due status"},
     "local status": {"processes[0]": "kind name pid status url", "emulator": "running pid url pace inject"},
     "doctor": {"checks[0]": "check ok detail fix"},
 }
@@ -206,9 +215,17 @@ def _tell(story: Story) -> None:
     opsml("pipeline show", "small")
     opsml("pipeline trigger", "small")
     opsml("pipeline run", pipeline)
+    opsml("pipeline schedule", "small", "--every", "day", "--at", "06:00")
+    opsml("schedules list")
+    opsml("jobs watch", opsml("schedules trigger", "small")["run"], keep=False)
+    opsml("schedules show", "small")
     opsml("local status")
     _look_at_processes(story)
 
+    opsml("schedules disable", "small")
+    opsml("schedules enable", "small")
+    opsml("schedules disable", "small", keep=False)
+    opsml("schedules delete", "small", "--yes")
     opsml("endpoints stop", "bank")
     opsml("endpoints start", "bank")
     opsml("endpoints rotate-keys", "bank", "--yes")

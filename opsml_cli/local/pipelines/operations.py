@@ -26,7 +26,7 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.records import RunRecord, Version
 from opsml_cli.local.pipelines.runs import Labels, Runs, plain
-from opsml_cli.local.pipelines.values import Inputs
+from opsml_cli.local.pipelines.values import Inputs, Value
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LocalPipelines:
         self._workspace = workspace
         self._data = data
         self._jobs = jobs
-        self._runs = Runs(layout, store, workspace, jobs)
+        self.runs = Runs(layout, store, workspace, jobs)
 
     # Published pipelines
 
@@ -100,7 +100,7 @@ class LocalPipelines:
                 notes=definition.notes,
             )
             return Published(endpoint, unchanged)
-        self._service_up()
+        self.service_up()
         return Published(replace(self.get(spec.name, version), notes=definition.notes), unchanged)
 
     def _version_for(self, connection: sqlite3.Connection, spec: PublishPipeline, taken: Snapshot) -> tuple[str, bool]:
@@ -208,7 +208,7 @@ class LocalPipelines:
         from opsml_cli.domain.names import AssetRef
         from opsml_cli.local.pipelines.definition import Port
 
-        inputs = Inputs(self._layout, self._store, self._data, remote=False)
+        inputs = self.resolver(remote=False)
         for port in definition.inputs.values():
             if isinstance(port.default, AssetRef):
                 inputs.asset(port.default, port)
@@ -226,7 +226,7 @@ class LocalPipelines:
             return self._plan(endpoint, spec)
         from opsml_cli.local.service.client import ServiceClient
 
-        self._service_up()
+        self.service_up()
         given = {name: self._asset_text(endpoint, name, text) for name, text in spec.inputs.items()}
         run = ServiceClient(self._layout).trigger(endpoint, given, spec.experiment, endpoint.version)
         return self.run(run)
@@ -241,11 +241,38 @@ class LocalPipelines:
             return text
         return f"azureml:{text}"
 
-    def _plan(self, endpoint: PipelineEndpoint, spec: TriggerPipeline) -> PipelineRun:
+    def resolver(self, *, remote: bool) -> Inputs:
+        """What turns inputs as they were given into values. `remote`: they came from afar, and name no content of here."""
+        return Inputs(self._layout, self._store, self._data, remote=remote)
+
+    def check_inputs(self, endpoint: PipelineEndpoint, inputs: Mapping[str, str]) -> Mapping[str, str]:
+        """`inputs` as a request would have them, found to fit the published version as things are now."""
+        given = {name: self._asset_text(endpoint, name, text) for name, text in inputs.items()}
+        self._resolved(endpoint, given)
+        return given
+
+    def _resolved(self, endpoint: PipelineEndpoint, given: Mapping[str, object]) -> tuple[PipelineDefinition, dict[str, Value]]:
         snapshot, definition = self._published(endpoint.name, endpoint.version)
+        hashes = {key: tree.sha256 for key, tree in snapshot.trees.items()}
+        return definition, self.resolver(remote=True).resolve(definition, given, hashes)
+
+    def keep(
+        self, definition: PipelineDefinition, base: Snapshot, folder: Path, inputs: Mapping[str, str], *, dry_run: bool
+    ) -> str:
+        """Store a pipeline file that runs later, found to be sound and to fit `inputs`; the hash of its snapshot."""
+        from opsml_cli.local.pipelines import snapshot
+
+        self._check_assets(definition)
+        self.resolver(remote=False).resolve(definition, inputs, dict.fromkeys(definition.locals(), ""))
+        taken = snapshot.take(None if dry_run else self._layout, definition, base, folder)
+        if not dry_run:
+            with self._store.write() as connection:
+                records.insert_snapshot(connection, taken.sha256, taken.document())
+        return taken.sha256
+
+    def _plan(self, endpoint: PipelineEndpoint, spec: TriggerPipeline) -> PipelineRun:
         given = {name: self._asset_text(endpoint, name, text) for name, text in spec.inputs.items()}
-        inputs = Inputs(self._layout, self._store, self._data, remote=True)
-        values = inputs.resolve(definition, given, {key: tree.sha256 for key, tree in snapshot.trees.items()})
+        definition, values = self._resolved(endpoint, given)
         steps = tuple(Step(step.name, JobState.NOT_STARTED, type=step.type, needs=step.needs) for step in definition.steps)
         return PipelineRun(
             run="",
@@ -274,14 +301,14 @@ class LocalPipelines:
 
         A repeated `request_key` gives the run that the first one started; ConflictError when `request_body` (a digest of
         what was asked) is not the same."""
-        if request_key is not None and (earlier := self._runs.of_request(request_key, request_body)) is not None:
+        if request_key is not None and (earlier := self.runs.of_request(request_key, request_body)) is not None:
             return earlier, False
         endpoint = self.get(name, version)
         snapshot, definition = self._published(endpoint.name, endpoint.version)
-        inputs = Inputs(self._layout, self._store, self._data, remote=True)
-        values = inputs.resolve(definition, given, {key: tree.sha256 for key, tree in snapshot.trees.items()})
+        hashes = {key: tree.sha256 for key, tree in snapshot.trees.items()}
+        values = self.resolver(remote=True).resolve(definition, given, hashes)
         run = RunRecord("", snapshot.sha256, endpoint.name, endpoint.version, values, False, request_key, request_body)
-        return self._runs.start(run, definition, snapshot, experiment)
+        return self.runs.start(run, definition, snapshot, experiment)
 
     def begin_run(self, path: str, inputs: Mapping[str, str], experiment: str | None) -> PipelineRun:
         """As the port says. Inputs may name registered data, outputs of jobs, or literals."""
@@ -289,14 +316,14 @@ class LocalPipelines:
 
         definition, base, folder = snapshot.read_file(Path(path).expanduser())
         self._check_assets(definition)
-        resolver = Inputs(self._layout, self._store, self._data, remote=False)
+        resolver = self.resolver(remote=False)
         # Before anything is stored: a wrong input leaves nothing behind.
         keys = dict.fromkeys(definition.locals(), "")
         resolver.resolve(definition, inputs, keys)
         taken = snapshot.take(self._layout, definition, base, folder)
         values = resolver.resolve(definition, inputs, {key: tree.sha256 for key, tree in taken.trees.items()})
         run = RunRecord("", taken.sha256, None, None, values)
-        name, _ = self._runs.start(run, definition, taken, experiment)
+        name, _ = self.runs.start(run, definition, taken, experiment)
         return self.run(name)
 
     def begin_snapshot(self, snapshot: Snapshot, labels: Labels, experiment: str | None) -> str:
@@ -306,9 +333,8 @@ class LocalPipelines:
             names.asset_name(labels.name, "job name")
         definition = snapshot.definition()
         self._check_assets(definition)
-        inputs = Inputs(self._layout, self._store, self._data, remote=False)
-        values = inputs.resolve(definition, {}, {key: tree.sha256 for key, tree in snapshot.trees.items()})
-        name, _ = self._runs.start(RunRecord("", snapshot.sha256, None, None, values), definition, snapshot, experiment, labels)
+        values = self.resolver(remote=False).resolve(definition, {}, {key: tree.sha256 for key, tree in snapshot.trees.items()})
+        name, _ = self.runs.start(RunRecord("", snapshot.sha256, None, None, values), definition, snapshot, experiment, labels)
         return name
 
     def _published(self, name: str, version: str) -> tuple[Snapshot, PipelineDefinition]:
@@ -322,7 +348,7 @@ class LocalPipelines:
         return snapshot, snapshot.definition()
 
     def run(self, name: str) -> PipelineRun:
-        return self._runs.read(name)
+        return self.runs.read(name)
 
     def cancel(self, name: str) -> PipelineRun:
         """Ask a run to end. Returns at once."""
@@ -337,14 +363,19 @@ class LocalPipelines:
 
         endpoint = self.get(name)
         if endpoint.url is None:
-            self._service_up()
+            self.service_up()
             endpoint = self.get(name)
         return curl_command(endpoint, self._workspace)
 
-    def _service_up(self) -> None:
+    def service_up(self) -> None:
         from opsml_cli.local.service.process import LocalService
 
         LocalService(self._layout).up()
+
+    def service_running(self) -> bool:
+        from opsml_cli.local.service.process import LocalService
+
+        return LocalService(self._layout).running() is not None
 
 
 def _inputs(definition: PipelineDefinition) -> tuple[PipelineInput, ...]:

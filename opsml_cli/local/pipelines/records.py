@@ -96,7 +96,7 @@ def insert_version(connection: sqlite3.Connection, version: Version, sequence: i
     document = asdict(version)
     for column in ("version", "sha256", "created_at"):
         del document[column]
-    connection.execute("INSERT OR IGNORE INTO pipeline_snapshots VALUES(?, ?)", (version.sha256, snapshot))
+    insert_snapshot(connection, version.sha256, snapshot)
     connection.execute(
         "INSERT INTO pipeline_versions(name_key, version, sequence, sha256, created_at, document) VALUES(?,?,?,?,?,?)",
         (names.key(version.name), version.version, sequence, version.sha256, version.created_at, json.dumps(document)),
@@ -119,13 +119,17 @@ def delete(connection: sqlite3.Connection, name: str, version: str | None) -> No
         connection.execute("DELETE FROM pipeline_versions WHERE name_key=? AND version=?", (names.key(name), version))
 
 
+def insert_snapshot(connection: sqlite3.Connection, sha256: str, document: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO pipeline_snapshots VALUES(?, ?)", (sha256, document))
+
+
 def snapshot(connection: sqlite3.Connection, sha256: str) -> str | None:
     row = connection.execute("SELECT document FROM pipeline_snapshots WHERE sha256=?", (sha256,)).fetchone()
     return None if row is None else str(row["document"])
 
 
 def insert_run(connection: sqlite3.Connection, run: RunRecord, snapshot_document: str) -> None:
-    connection.execute("INSERT OR IGNORE INTO pipeline_snapshots VALUES(?, ?)", (run.snapshot, snapshot_document))
+    insert_snapshot(connection, run.snapshot, snapshot_document)
     connection.execute(
         "INSERT INTO pipeline_runs(run_key, snapshot, request_key, document) VALUES(?,?,?,?)",
         (names.key(run.run), run.snapshot, run.request_key, _run_document(run)),

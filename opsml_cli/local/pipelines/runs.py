@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ from opsml_cli.local.pipelines.values import Value
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from opsml_cli.local.jobs import LocalJobs
     from opsml_cli.local.pipelines.definition import PipelineDefinition
     from opsml_cli.local.pipelines.snapshot import Snapshot
@@ -69,9 +71,14 @@ class Runs:
         snapshot: Snapshot,
         experiment: str | None,
         labels: Labels | None = None,
+        *,
+        with_it: Callable[[sqlite3.Connection], None] | None = None,
     ) -> tuple[str, bool]:
         """Record the run and start its process. Its name, and whether this call made it (see `request_key`).
-        ConflictError when the name that `labels` asks for is taken."""
+        ConflictError when the name that `labels` asks for is taken.
+
+        `with_it` writes in the transaction that records the run; who gives it also starts what was recorded and not started
+        (`launch`) if this process dies."""
         experiment = names.asset_name(experiment or definition.experiment or "Default", "experiment name")
         labels = labels or Labels()
         while True:
@@ -91,7 +98,9 @@ class Runs:
             with self._store.write() as connection:
                 if run.request_key is not None and records.run_of_request(connection, run.request_key) is not None:
                     break  # the same request, sent twice at once: the other was first
-                if not job_records.insert(connection, Record(job, launcher=job_process.this_process())):
+                # Without a launcher nobody takes the job for dead before its process was started.
+                launcher = job_process.this_process() if with_it is None else None
+                if not job_records.insert(connection, Record(job, launcher=launcher)):
                     if labels.name is not None:
                         raise ConflictError(f"job {labels.name} exists", fix="choose another name")
                     continue
@@ -100,12 +109,18 @@ class Runs:
                     records.save_step(
                         connection, StepRecord(name, step.name, sequence, JobState.NOT_STARTED, step.type, step.needs)
                     )
-            job_process.launch(self._layout, self._store, name, RUNNER, [str(self._layout.root), name])
+                if with_it is not None:
+                    with_it(connection)
+            self.launch(name)
             return name, True
         assert run.request_key is not None
         earlier = self.of_request(run.request_key, run.request_body)
         assert earlier is not None
         return earlier, False
+
+    def launch(self, name: str) -> None:
+        """Start the process of a recorded run. Of two that are started for one run, the second ends at once."""
+        job_process.launch(self._layout, self._store, name, RUNNER, [str(self._layout.root), name])
 
     def read(self, name: str) -> PipelineRun:
         """The run as it truly is. NotFoundError when `name` is no pipeline run."""

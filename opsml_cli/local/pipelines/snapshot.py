@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from opsml_cli.content import files
-from opsml_cli.documents import parse_document, read_document
+from opsml_cli.documents import Document, parse_document, read_document
 from opsml_cli.domain.errors import InvalidInputError, QuotaError
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines.definition import PipelineDefinition
@@ -93,10 +93,18 @@ def digest_of(value: object) -> str:
 def read_file(path: Path) -> tuple[PipelineDefinition, Snapshot, Path]:
     """Read and check the pipeline YAML at `path`: the definition, a snapshot still without trees, and its folder."""
     document = read_document(path, source=path.name)
+    return _read(document, path.read_text(encoding="utf-8-sig"))
+
+
+def read_text(text: str, beside: Path) -> tuple[PipelineDefinition, Snapshot, Path]:
+    """As `read_file`, for a pipeline's YAML that is a part of the file `beside`, and reads its own files from there."""
+    return _read(parse_document(text, source=beside.name, folder=beside.absolute().parent), text)
+
+
+def _read(document: Document, text: str) -> tuple[PipelineDefinition, Snapshot, Path]:
     sources = FolderSources(document.folder)
     definition = read_pipeline(document, sources)
-    text = path.read_text(encoding="utf-8-sig")
-    return definition, Snapshot(path.name, text, dict(sources.components), {}), document.folder
+    return definition, Snapshot(document.source, text, dict(sources.components), {}), document.folder
 
 
 def take(layout: Layout | None, definition: PipelineDefinition, base: Snapshot, folder: Path) -> Snapshot:

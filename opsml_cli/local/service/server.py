@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opsml_cli.guard import ASGIApp, Guard, loopback_names
 from opsml_cli.local.background import serve
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.place import ServicePlace
+
+if TYPE_CHECKING:
+    from opsml_cli.local.scheduler import SchedulerThread
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,7 +25,12 @@ def main(arguments: Sequence[str]) -> int:
 
         return Guard(TokenRequired(make_app(layout), place.make_token()), loopback_names(port))
 
-    return serve(place, make)
+    def beside() -> SchedulerThread:
+        from opsml_cli.local.scheduler import SchedulerThread
+
+        return SchedulerThread(layout)
+
+    return serve(place, make, beside=beside)
 
 
 if __name__ == "__main__":
