@@ -212,7 +212,10 @@ class LocalData:
         return asset
 
     def _placed(self, asset: DataAsset) -> DataAsset:
-        return replace(asset, uri=self._blobs.path(asset.sha256).as_uri() if asset.sha256 else asset.source or "")
+        if asset.sha256:
+            return replace(asset, uri=self._blobs.path(asset.sha256).as_uri())
+        unknown = dict.fromkeys(("rows", "columns", "sha256", "size_bytes"), "its content is not in this workspace")
+        return replace(asset, uri=asset.source or "", unknown=unknown)
 
     @contextmanager
     def _content(self, content: Path | None, name: str) -> Iterator[tuple[Path | None, str, int, Received | None]]:

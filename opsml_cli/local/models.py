@@ -147,6 +147,7 @@ class LocalModels:
     def download(self, ref: AssetRef, destination: str) -> Sequence[str]:
         """Copy the model to `destination`/NAME-VERSION, proven by its hash; a copy that is there already is kept."""
         model = self.get(ref)
+        _check_present(model)
         final = Path(destination).expanduser().absolute() / f"{model.name}-{model.version}"
         if final.exists():
             if final.is_dir() and model_folder.folder_hash(final).sha256 == model.sha256:
@@ -205,13 +206,8 @@ class LocalModels:
                 f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
                 fix=f"opsml models register {model.name} {model.path} --version {model.version} --trust",
             )
+        _check_present(model)
         folder = Path(model.path)
-        if not model.sha256:
-            raise NotFoundError(
-                f"the files of model {model.name}:{model.version} are not in this workspace",
-                cause="it was registered by an address elsewhere",
-                fix=f"register the files themselves: opsml models register {model.name} FOLDER",
-            )
         if not folder.is_dir():
             raise NotFoundError(f"the files of model {model.name}:{model.version} are gone: {folder}")
         model_folder.drop_caches(folder)
@@ -327,6 +323,15 @@ class LocalModels:
             f"no model {ref.name!r}",
             cause=did_you_mean(ref.name, sorted(set(known))),
             fix="opsml models list shows what there is",
+        )
+
+
+def _check_present(model: Model) -> None:
+    if not model.sha256:
+        raise NotFoundError(
+            f"the files of model {model.name}:{model.version} are not in this workspace",
+            cause="it was registered by an address elsewhere",
+            fix=f"register the files themselves: opsml models register {model.name} FOLDER",
         )
 
 

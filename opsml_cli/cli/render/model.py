@@ -34,7 +34,7 @@ def document(model: Model) -> dict[str, object]:
 
 
 def _view(model: Model, width: int) -> str:
-    origin = f"trained by job {model.job}" if model.own else "trusted, from elsewhere"
+    origin = f"trained by job {model.job}" if model.own else f"{'' if model.trusted else 'not '}trusted, from elsewhere"
     lines = [f"{model.name}:{model.version}  {model.algorithm or ''}  {origin}".rstrip()]
     facts = {
         "task": model.task,
