@@ -18,6 +18,8 @@ from opsml_cli.local.workspace import LocalWorkspace
 
 if TYPE_CHECKING:
     from emulator_support import Emulated
+    from opsml_cli.azureml.workspace import AzureWorkspace
+    from opsml_cli.domain.workspace import Workspace
 
 
 class Ran(NamedTuple):
@@ -113,11 +115,59 @@ def _processes() -> list[str]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[LocalWorkspace]:
+def workspace_of_this_machine(tmp_path: Path) -> Iterator[LocalWorkspace]:
     """An empty local workspace in `tmp_path/.opsml`; the `opsml` fixture acts on the same one."""
     found = LocalWorkspace(tmp_path / ".opsml")
     yield found
     found.store.close()
+
+
+@pytest.fixture
+def workspace(workspace_of_this_machine: LocalWorkspace) -> LocalWorkspace:
+    """The empty local workspace, unless a module says otherwise."""
+    return workspace_of_this_machine
+
+
+@pytest.fixture
+def azure_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureWorkspace]:
+    """An empty Azure ML workspace: an emulator's, reached as any other by the environment."""
+    from emulator_support import emulated
+
+    from opsml_cli.azureml.workspace import AzureWorkspace
+    from opsml_cli.settings import AzureSettings
+
+    with emulated(tmp_path / "azure") as emulator:
+        for name, value in emulator.environment.items():
+            monkeypatch.setenv(name, value)
+        settings = AzureSettings(
+            subscription_id=emulator.subscription,
+            resource_group=emulator.resource_group,
+            workspace_name=emulator.workspace_name,
+        )
+        found = AzureWorkspace(settings)
+        yield found
+        found.context.close()
+
+
+@pytest.fixture
+def azure_environment(azure_workspace: AzureWorkspace) -> dict[str, str]:
+    """What leads a command to `azure_workspace`, as its `env`."""
+    place = azure_workspace.context.place
+    names = ("ARM_CLOUD_METADATA_URL", "REQUESTS_CA_BUNDLE", "AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID",
+             "AZURE_CLIENT_SECRET")  # fmt: skip
+    return {name: os.environ[name] for name in names} | {
+        "OPSML_WORKSPACE": "azure",
+        "OPSML_AZURE__SUBSCRIPTION_ID": place.subscription_id,
+        "OPSML_AZURE__RESOURCE_GROUP": place.resource_group,
+        "OPSML_AZURE__WORKSPACE_NAME": place.workspace_name,
+    }
+
+
+@pytest.fixture(params=["local", "azure"])
+def either_workspace(request: pytest.FixtureRequest) -> Workspace:
+    """An empty workspace of each kind, for promises that hold on both: a module takes it as its `workspace`."""
+    found: Workspace = request.getfixturevalue("workspace_of_this_machine" if request.param == "local" else "azure_workspace")
+    return found
 
 
 @pytest.fixture

@@ -64,7 +64,14 @@ class Identity:
 
     def renew(self) -> None:
         """Forget every token: the service refused one that looked good."""
+        self.close()
+
+    def close(self) -> None:
+        """End the connections of the credential; the next token is asked for by a new one."""
+        winner: Any = self._winner
         self._winner = None
+        if hasattr(winner, "close"):
+            winner.close()
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """As azure-core's TokenCredential."""

@@ -129,6 +129,12 @@ class Context:
 
         return HttpRest(self.place, self.cloud, self.identity, ca_bundle=self.settings.ca_bundle, clock=self.clock)
 
+    def close(self) -> None:
+        """End every connection."""
+        for held in ("rest", "identity"):
+            if held in self.__dict__:
+                self.__dict__[held].close()
+
     @cached_property
     def record(self) -> Mapping[str, Any]:
         """The workspace's own ARM resource."""

@@ -51,4 +51,4 @@ def context(server: AzureServer, clock: Steps, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     found = Context(Place("azure", "sub", "group", "space"), AzureSettings(), clock=clock)
     yield found
-    found.rest.close()
+    found.close()

@@ -16,6 +16,11 @@ TABLE = "age,job,y\n30,clerk,no\n41,,yes\n30,nurse,no\n"
 
 
 @pytest.fixture
+def workspace(either_workspace: Workspace) -> Workspace:
+    return either_workspace
+
+
+@pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "table.csv"
     path.write_text(TABLE)

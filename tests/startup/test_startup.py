@@ -96,3 +96,26 @@ def test_reads_load_no_heavy_module(loaded, arguments) -> None:
     modules = loaded(*arguments, "-o", "json")
     assert "sqlite3" in modules
     assert not _top(modules) & HEAVY
+
+
+LOCAL_READS = [("data", "list"), ("models", "list"), ("endpoints", "list"), ("jobs", "list"), ("workspace", "show"),
+               ("local", "status")]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", LOCAL_READS)
+def test_commands_on_local_load_nothing_of_azure(loaded, arguments) -> None:
+    modules = loaded(*arguments, "-o", "json")
+    assert not {module for module in modules if module.split(".")[0] in ("azure", "msal", "msrest")}
+    assert not {module for module in modules if module.startswith("opsml_cli.azureml")}
+
+
+AZURE_READS = [("data", "list"), ("data", "show", "bank"), ("models", "list"), ("models", "show", "bank")]
+
+
+@pytest.mark.parametrize("arguments", AZURE_READS)
+def test_reads_on_azure_do_without_the_sdk(loaded, azure_environment, arguments) -> None:
+    modules = loaded(*arguments, "-o", "json", **azure_environment)
+    assert "azure.identity" in modules
+    assert "azure.ai" not in modules
+    assert not _top(modules) & (HEAVY - {"azure", "httpx"})
+    assert not {module for module in modules if module.startswith(("opsml_cli.local", "opsml_cli.emulator"))}
