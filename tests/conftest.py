@@ -18,6 +18,7 @@ from opsml_cli.local.workspace import LocalWorkspace
 
 if TYPE_CHECKING:
     from emulator_support import Emulated
+
     from opsml_cli.azureml.workspace import AzureWorkspace
     from opsml_cli.domain.workspace import Workspace
 

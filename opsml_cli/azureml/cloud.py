@@ -145,9 +145,10 @@ def _https(url: str, origin: str) -> str:
 
 def _described(url: str, settings: AzureSettings) -> list[Cloud]:
     """The clouds of a metadata document."""
-    import httpx
+    from opsml_cli.azureml.tls import client_context, load_transport
 
-    from opsml_cli.azureml.tls import client_context
+    load_transport()
+    import httpx
 
     _https(url.partition("?")[0], METADATA_URL)
     try:

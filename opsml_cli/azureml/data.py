@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,10 +109,9 @@ class AzureData:
                 for one in self._context.rest.pages("{ws}/data", VERSION, listViewType="ActiveOnly")
                 if one["properties"].get("latestVersion")
             ]
-            with ThreadPoolExecutor(_PARALLEL) as pool:
-                documents = [one for one in pool.map(lambda pair: self._version(*pair), latest) if one is not None]
+            documents = self._all(latest) if latest else ()
         else:
-            documents = list(self._versions(name))
+            documents = self._versions(name)
             if not documents:
                 raise self._missing(AssetRef(name))
         return sorted((asset_of(one) for one in documents), key=lambda asset: asset.created_at, reverse=True)
@@ -273,6 +271,13 @@ class AzureData:
         if self._container(name) is None:
             return []
         return list(self._context.rest.pages(f"{{ws}}/data/{name}/versions", VERSION, listViewType="ActiveOnly"))
+
+    def _all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, Any]]:
+        """Those of the versions that are there, asked for side by side."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return [one for one in pool.map(lambda pair: self._version(*pair), wanted) if one is not None]
 
     def _find(self, ref: AssetRef) -> DataAsset | None:
         """The version, or the latest, without its profile."""

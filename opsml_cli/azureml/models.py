@@ -4,7 +4,6 @@ where they lie."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +59,9 @@ class AzureModels:
                 for one in self._context.rest.pages("{ws}/models", VERSION, listViewType="ActiveOnly")
                 if one["properties"].get("latestVersion")
             ]
-            with ThreadPoolExecutor(_PARALLEL) as pool:
-                documents = [one for one in pool.map(lambda pair: self._version(*pair), latest) if one is not None]
+            documents = self._all(latest) if latest else ()
         else:
-            documents = list(self._versions(name))
+            documents = self._versions(name)
             if not documents:
                 raise self._missing(AssetRef(name))
         return sorted((model_of(one) for one in documents), key=lambda model: model.created_at, reverse=True)
@@ -226,6 +224,13 @@ class AzureModels:
     def _named(self, name: str) -> Sequence[Model]:
         """Every version of `name`, newest first."""
         return sorted((model_of(one) for one in self._versions(name)), key=lambda model: model.created_at, reverse=True)
+
+    def _all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, Any]]:
+        """Those of the versions that are there, asked for side by side."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return [one for one in pool.map(lambda pair: self._version(*pair), wanted) if one is not None]
 
     def _find(self, ref: AssetRef) -> Mapping[str, Any] | None:
         version = ref.version

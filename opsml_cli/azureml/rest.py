@@ -56,10 +56,11 @@ class HttpRest:
     @cached_property
     def client(self) -> httpx.Client:
         """The one client, for whoever streams: it follows no redirect and sends no token by itself."""
-        import httpx
-
         from opsml_cli import __version__
-        from opsml_cli.azureml.tls import client_context
+        from opsml_cli.azureml.tls import client_context, load_transport
+
+        load_transport()
+        import httpx
 
         return httpx.Client(
             verify=client_context(self._ca_bundle),

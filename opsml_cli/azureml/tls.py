@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +26,19 @@ def bundle(setting: str | None) -> tuple[str, str] | None:
 
 def client_context(setting: str | None) -> ssl.SSLContext:
     """TLS for a client. ConfigError when the bundle cannot be read."""
-    import ssl
-
     found = bundle(setting)
     if found is None:
         import certifi
 
-        return ssl.create_default_context(cafile=certifi.where())
-    path, origin = found
+        return _context(certifi.where(), "certifi")
+    return _context(*found)
+
+
+@cache
+def _context(path: str, origin: str) -> ssl.SSLContext:
+    """Reading a hundred roots costs more than a request: once a process."""
+    import ssl
+
     try:
         if Path(path).is_dir():
             return ssl.create_default_context(capath=path)
@@ -40,3 +47,15 @@ def client_context(setting: str | None) -> ssl.SSLContext:
         raise ConfigError(
             f"the certificates in {path} (from {origin}) cannot be read: {error}", fix="name a file of PEM certificates"
         ) from error
+
+
+def load_transport() -> None:
+    """Load httpx's transport without trio and anyio, which it takes along wherever they are installed: they are for clients
+    of another kind, and would make a read cost a fifth more."""
+    kept = [name for name in ("trio", "anyio") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(kept))  # type: ignore[arg-type]
+    try:
+        import httpcore  # noqa: F401
+    finally:
+        for name in kept:
+            del sys.modules[name]
