@@ -11,7 +11,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -47,7 +47,8 @@ class RunKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. `job` is the job it is, or is a part of; `number` and `trial` of a TRIAL, `step` of a STEP. `best`: the
+    """One run. `job` is the job it is, or is a part of; `number` and `trial` of a TRIAL, `step` of a STEP and of a training
+    that a step began. `best`: the
     trial whose model the training gives out. Times are ISO 8601 UTC."""
 
     id: str
@@ -97,7 +98,7 @@ class RunHistory:
             job = self._jobs.get(run)
             if job.kind is not JobKind.AUTOML:
                 self._settle(run)
-            return self.of_job(job)
+            return replace(self.of_job(job), step=self._trained_by(job))
         except NotFoundError:
             found = self._child(run) or self._step(run)
             if found is None:
@@ -194,9 +195,17 @@ class RunHistory:
         step = next(step for step in steps if step.name == owner[1])
         return self._of_step(self._jobs.get(owner[0]), step)
 
+    def _trained_by(self, job: Job) -> StepRecord | None:
+        """The step of a pipeline run whose training the job is."""
+        if job.parent is None:
+            return None
+        with self._store.read() as connection:
+            steps = pipeline_records.steps(connection, job.parent)
+        return next((step for step in steps if step.job is not None and names.key(step.job) == names.key(job.name)), None)
+
     def _of_step(self, job: Job, step: StepRecord) -> Run:
         if step.type == "automl" and step.job is not None and step.origin is None:
-            return self.of_job(self._jobs.get(step.job))
+            return replace(self.of_job(self._jobs.get(step.job)), step=step)
         return Run(
             step_id(job.name, step.name), RunKind.STEP, job, step.status, job.created_at, step.started_at, step.ended_at,
             job.name, job.name, step.detail if step.status is JobState.FAILED else None, step=step,

@@ -54,9 +54,8 @@ def test_an_automl_job_is_answered_with_its_defaults(emulator: Emulated, client:
     limits = details["limitSettings"]
     assert (limits["maxNodes"], limits["maxCoresPerTrial"], limits["exitScore"]) == (1, -1, None)
     assert details["trainingSettings"]["trainingMode"] == "Auto"
-    assert details["trainingData"] == {
-        "description": None, "uri": f"azureml:{people}", "mode": "ReadOnlyMount", "pathOnCompute": None, "jobInputType": "mltable",
-    }  # fmt: skip
+    given = {"description": None, "uri": f"azureml:{people}", "mode": "ReadOnlyMount", "pathOnCompute": None}
+    assert details["trainingData"] == {**given, "jobInputType": "mltable"}
     assert shown["services"]["Tracking"]["endpoint"].endswith("?")
     ended(emulator, "minimal")
 

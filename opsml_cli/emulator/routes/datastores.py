@@ -107,7 +107,8 @@ def delete_datastore(call: Call) -> Reply:
 
 
 def list_secrets(call: Call) -> Reply:
-    """A SAS token with `expirableSecret`, the account's key without."""
+    """A SAS token with `expirableSecret`, the account's key without. Of the artifact store always the key: to stream the
+    logs of a command job the SDK signs URLs by itself, and takes whatever it got for the key."""
     found = _found(call)
     body = Body(call.document() if call.body.strip() not in (b"", b"null") else {})
     expirable = body.flag("expirableSecret") is True
@@ -116,7 +117,7 @@ def list_secrets(call: Call) -> Reply:
         raise body.wrong("expireAfterHours", f"the value must be between 0 and {MAX_HOURS:.0f}.", "ArgumentOutOfRange")
     if found.system or found.container is not None:
         key = account_key(call.served.local.layout)
-        if expirable:
+        if expirable and found.container != ARTIFACTS:
             token = storage_keys.account_sas(call.served.account, key, hours, call.site.clock.now())
             return Reply(value={"secretsType": "Sas", "sasToken": token})
         return Reply(value={"secretsType": "AccountKey", "key": base64.b64encode(key).decode()})

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from opsml_cli.content import files
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.job import JobState
+from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.local import job_process, job_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines import records
@@ -79,10 +79,12 @@ class Run:
         with workspace.store.read() as connection:
             run = records.load_run(connection, name)
             steps = records.steps(connection, name)
-            assert run is not None
+            job = job_records.load(connection, name)
+            assert run is not None and job is not None
             text = records.snapshot(connection, run.snapshot)
         assert text is not None
         self._run = run
+        self._kind = job.job.kind
         self._snapshot = from_document(text)
         self._definition: PipelineDefinition = self._snapshot.definition()
         self._steps: dict[str, StepRecord] = {step.name: step for step in steps}
@@ -137,8 +139,12 @@ class Run:
                     step_record = future.result()
                     self._steps[step_record.name] = step_record
                     if step_record.status is JobState.FAILED and failed is None:
-                        failed = f"step {step_record.name} failed: {step_record.detail}"
+                        failed = f"{self._place(step_record.name)} failed: {step_record.detail}"
         return failed
+
+    def _place(self, step: str) -> str:
+        """What failed, to whoever reads the run's error: a command job has no steps for its user."""
+        return "the command" if self._kind is JobKind.COMMAND else f"step {step}"
 
     def _run_step(self, step: StepDefinition) -> StepRecord:
         """In a thread of its own, with connections of its own."""
