@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState, DeploySpec
 from opsml_cli.domain.errors import NotAllowedError, UnsupportedError, UsageError
 from opsml_cli.local.clock import now
-from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release
+from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release, Script
 
 if TYPE_CHECKING:
     from opsml_cli.domain.model import Model
@@ -29,8 +30,10 @@ class Plan:
     unchanged: bool
 
 
-def release_of(model: Model, spec: DeploySpec) -> Release:
-    """The release of `model` that `spec` asks for. UsageError for a wrong word."""
+def release_of(
+    model: Model | None, spec: DeploySpec, script: Script | None = None, environment: Mapping[str, str] | None = None
+) -> Release:
+    """The release of `model` that `spec` asks for; `model` None: of a script alone. UsageError for a wrong word."""
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
     if spec.traffic is not None and not 0 <= spec.traffic <= 100:
@@ -43,13 +46,15 @@ def release_of(model: Model, spec: DeploySpec) -> Release:
         )
     return Release(
         revision=os.urandom(16).hex(),
-        model=model.name,
-        version=model.version,
-        path=model.path,
-        sha256=model.sha256,
-        own=model.own,
+        model=model.name if model else "",
+        version=model.version if model else "",
+        path=model.path if model else "",
+        sha256=model.sha256 if model else "",
+        own=model is not None and model.own,
         instance_count=spec.instance_count,
         instance_type=spec.instance_type,
+        script=script,
+        environment=dict(environment or {}),
     )
 
 

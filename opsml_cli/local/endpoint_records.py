@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState
@@ -15,8 +17,23 @@ STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """A scoring script: `entry` is its path in the code folder, whose content has the hash `sha256`; `mount` is the name under
+    which it finds the model ("": the model's folder itself)."""
+
+    entry: str
+    sha256: str
+    mount: str = "model"
+
+    def folder(self, endpoint: Path) -> Path:
+        """The code below an endpoint's folder."""
+        return endpoint / "code" / self.sha256
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """A model version as one deployment serves it. `revision` is unguessable and names this attempt for ever."""
+    """A model version as one deployment serves it. `revision` is unguessable and names this attempt for ever. With `script`,
+    that answers in place of the model, which may be missing (every word of it empty)."""
 
     revision: str
     model: str
@@ -26,16 +43,22 @@ class Release:
     own: bool
     instance_count: int = 1
     instance_type: str | None = None
+    script: Script | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     def same_as(self, other: Release) -> bool:
         """Whether both serve the same thing, whichever attempt it was."""
-        return (names.key(self.model), self.version, self.sha256, self.instance_count, self.instance_type) == (
-            names.key(other.model),
-            other.version,
-            other.sha256,
-            other.instance_count,
-            other.instance_type,
-        )
+        return self._served == other._served
+
+    @property
+    def _served(self) -> tuple[object, ...]:
+        own = (names.key(self.model), self.version, self.sha256, self.instance_count, self.instance_type)
+        return (*own, self.script, self.environment)
+
+    @property
+    def title(self) -> str:
+        """What it is called in logs."""
+        return f"model {self.model}:{self.version}" if self.script is None else f"script {self.script.entry}"
 
     @property
     def pointer(self) -> ModelPointer:
@@ -188,7 +211,12 @@ def _deployment(document: str) -> DeploymentRecord:
     active = fields.pop("active")
     return DeploymentRecord(
         state=DeploymentState(fields.pop("state")),
-        target=Release(**fields.pop("target")),
-        active=Release(**active) if active else None,
+        target=_release(fields.pop("target")),
+        active=_release(active) if active else None,
         **fields,
     )
+
+
+def _release(fields: dict[str, Any]) -> Release:
+    script = fields.pop("script", None)
+    return Release(**fields, script=Script(**script) if script else None)

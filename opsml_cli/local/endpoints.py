@@ -23,7 +23,7 @@ from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
 from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_traffic, vm_sizes
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
-from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord
+from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Script
 from opsml_cli.local.endpoint_servers import START_SECONDS, EndpointServers
 from opsml_cli.local.endpoint_traffic import EndpointSettings
 from opsml_cli.local.layout import Layout
@@ -86,14 +86,22 @@ class LocalEndpoints:
                 endpoint_records.save(connection, plan.record)
         return self._begun(plan, generation)
 
-    def attach(self, spec: DeploySpec, failing: str | None = None) -> Deployed:
+    def attach(
+        self,
+        spec: DeploySpec,
+        failing: str | None = None,
+        script: Script | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Deployed:
         """`begin_deploy` as Azure's control plane has it: into an endpoint that is there (else NotFoundError), whose traffic
         stays as it is; `spec.insights` speaks of this deployment alone, and `spec.instance_type` counts against the quota.
 
-        A model that nobody trusts makes an attempt that failed; so does `failing`, the reason why nothing can be started."""
-        model = self._models().get(spec.model)
-        release = endpoint_plan.release_of(model, spec)
-        if failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
+        A model that nobody trusts makes an attempt that failed; so does `failing`, the reason why nothing can be started.
+        `script`, which somebody answers for, answers in place of the model; `environment` are the variables that it finds. A
+        script needs no model: the name of `spec.model` is empty then."""
+        model = self._models().get(spec.model) if spec.model.name else None
+        release = endpoint_plan.release_of(model, spec, script, environment)
+        if model is not None and failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
             failing = f"{refusal.message}; {refusal.fix}"
         with self._store.write() as connection:
             record = self._found(connection, spec.endpoint)

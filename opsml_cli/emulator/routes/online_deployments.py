@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, DeploySpec, OnlineEndpoint
-from opsml_cli.domain.errors import ConflictError, UsageError
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.emulator import inference, resources
 from opsml_cli.emulator.bodies import Body
+from opsml_cli.emulator.jobs import inputs
 from opsml_cli.emulator.operations import Outcome
 from opsml_cli.emulator.routes.online_endpoints import find, operation_url, required
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.local import annotations as notes
-from opsml_cli.local import vm_sizes
+from opsml_cli.local import endpoint_scripts, vm_sizes
+from opsml_cli.local.endpoint_records import Script
+from opsml_cli.local.model_adoption import KIND as MODEL_NOTES
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
@@ -44,8 +47,7 @@ def put(call: Call) -> Reply:
         instance_count=said["capacity"],
         insights=said["appInsightsEnabled"],
     )
-    failing = _failing(said)
-    return _attach(call, spec, said, failing, 201 if before is None else 200)
+    return _attach(call, spec, said, 201 if before is None else 200)
 
 
 def patch(call: Call) -> Reply:
@@ -58,20 +60,22 @@ def patch(call: Call) -> Reply:
         said["tags"] = body.texts("tags")
     said["capacity"] = _capacity(body, deployment.instance_count)
     spec = DeploySpec(
-        names.AssetRef(deployment.model.name, deployment.model.version),
+        names.AssetRef(deployment.model.name, deployment.model.version or None),
         endpoint.name,
         deployment.name,
         instance_type=said["instanceType"],
         instance_count=said["capacity"],
         insights=deployment.insights,
     )
-    return _attach(call, spec, said, _failing(said), 202)
+    return _attach(call, spec, said, 202)
 
 
-def _attach(call: Call, spec: DeploySpec, said: dict[str, Any], failing: str | None, status: int) -> Reply:
+def _attach(call: Call, spec: DeploySpec, said: dict[str, Any], status: int) -> Reply:
     served = call.served
+    script, failing = _script(call, spec, said["codeConfiguration"])
+    environment = said.get("environmentVariables") if script is not None else None
     try:
-        done = served.local.online_endpoints.attach(spec, failing)
+        done = served.local.online_endpoints.attach(spec, failing, script, environment)
     except vm_sizes.CoresError as error:
         text = (
             f"Not enough quota available for {error.size} in SubscriptionId {served.subscription}. Current usage/limit: "
@@ -222,22 +226,43 @@ def _durations(body: Body, defaults: dict[str, Any]) -> dict[str, Any]:
 def _model(call: Call, said: dict[str, Any]) -> names.AssetRef:
     reference = said["model"]
     if reference is None:
-        raise inference.invalid("Model", "A deployment on this machine needs a registered model; the request names none.")
+        if said["codeConfiguration"] is not None:
+            return names.AssetRef("")
+        raise inference.invalid("Model", "A deployment needs a model or a scoring script; the request names none.")
     found = inference.asset(reference, "models", call.served)
     if found is None:
         raise inference.invalid("Model", f"The model {reference} is no registered model of this workspace.")
     return names.parse_ref(inference.model_of(call, found))
 
 
-def _failing(said: dict[str, Any]) -> str | None:
-    """Why the container cannot start; None when it can be tried."""
-    code = said["codeConfiguration"]
+def _script(call: Call, spec: DeploySpec, code: Mapping[str, Any] | None) -> tuple[Script | None, str | None]:
+    """The scoring script, and why the container cannot start; None and None for a model without code."""
     if code is None:
-        return None
-    return (
-        f"the scoring script {code['scoringScript']} is foreign code, and was not run: on this machine a deployment serves a "
-        "registered MLflow model without code"
-    )
+        return None, None
+    entry = code["scoringScript"]
+    if not call.site.trust:
+        return None, f"the scoring script {entry} {endpoint_scripts.UNTRUSTED}"
+    if code["codeId"] is None:
+        return None, f"the scoring script {entry} lies in an image, and on this machine there are none"
+    try:
+        tree = inputs.code_tree(call, code["codeId"])
+        return endpoint_scripts.keep(call.served.local.layout, spec.endpoint, tree, entry, _mount(call, spec.model)), None
+    except (NotFoundError, InvalidInputError) as error:
+        return None, inference.told(error)
+
+
+def _mount(call: Call, model: names.AssetRef) -> str:
+    """The name of what was registered as the model, which a container has below AZUREML_MODEL_DIR; "" for a single file, which
+    lies there itself."""
+    if not model.name:
+        return "model"
+    with call.served.local.store.read() as connection:
+        said = notes.find(connection, MODEL_NOTES, model.name, model.version or "") or {}
+    name = str(said.get("modelUri") or "").rstrip("/").rpartition("/")[2]
+    folder = call.served.local.layout.model(model.name, model.version or "1")
+    if (folder / name).is_file():
+        return ""
+    return name if name not in ("", ".", "..") else "model"
 
 
 # What there is
@@ -286,7 +311,8 @@ def document(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, state
         pending = call.site.operations.pending(served, PUT_WATCH, [endpoint.name, deployment.name])
         state = "Updating" if pending or not deployment.state.finished else deployment.state.value
     path = ("onlineEndpoints", endpoint.name, "deployments", deployment.name)
-    model = f"{served.arm_id}/models/{deployment.model.name}/versions/{deployment.model.version}"
+    pointer = deployment.model
+    model = f"{served.arm_id}/models/{pointer.name}/versions/{pointer.version}" if pointer.name else None
     more = {**said["properties"], "azureml.onlineendpointid": f"{served.arm_id}/onlineEndpoints/{endpoint.name}".lower()}
     if "operation" in said:
         more["AzureAsyncOperationUri"] = said["operation"]
@@ -353,7 +379,8 @@ ROUTES = (
         _ONE,
         put,
         "write",
-        note="a registered MLflow model, without code; probes, queue limits and environments are kept without effect",
+        note="a registered MLflow model, or with `local up --trust` a scoring script, run by this Python: environments, probes "
+        "and queue limits are kept without effect",
     ),
     Route("PATCH", _ONE, patch, "write"),
     Route("DELETE", _ONE, delete, "write"),

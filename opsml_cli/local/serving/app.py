@@ -17,8 +17,9 @@ import orjson
 from opsml_cli.domain import names, openapi
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
-from opsml_cli.local.serving import metrics
+from opsml_cli.local.serving import metrics, script
 from opsml_cli.local.serving.routing import Live, Routing
+from opsml_cli.local.serving.script import ScriptScorer
 
 DEPLOYMENT_HEADER = b"azureml-model-deployment"
 REVISION_HEADER = b"x-opsml-revision"  # picks a model that is loaded but not live yet: the proof before the swap
@@ -295,6 +296,8 @@ class ScoringApp:
 
     def _answer(self, live: Live, body: bytes) -> Reply:
         """Score a body with a model; whatever is in it ends in a reply. Runs on the loop or in a thread."""
+        if isinstance(live.scorer, ScriptScorer):
+            return self._scripted(live, live.scorer, body)
         dialect = None
         try:
             call = read_call(orjson.loads(body), live.scorer.schema)
@@ -307,10 +310,7 @@ class ScoringApp:
             error.dialect = error.dialect or dialect
             return 400, error.body(), JSON, []
         except Exception as error:  # a model may raise anything; the server lives on
-            if self._report is not None:
-                self._report(live.deployment, f"the model failed: {type(error).__name__}: {error}")
-            text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}
-            return 500, json.dumps(text).encode(), JSON, []
+            return self._failed(live, error)
         headers: Headers = []
         self.metrics.rows[live.deployment] += len(call.rows)
         if call.converted:
@@ -319,6 +319,18 @@ class ScoringApp:
             self.metrics.ignored[live.deployment] += 1
             headers.append((b"warning", b'299 opsml "ignored: ' + _quoted(call.ignored) + b'"'))
         return 200, reply, JSON, headers
+
+    def _scripted(self, live: Live, scorer: ScriptScorer, body: bytes) -> Reply:
+        try:
+            return 200, scorer.answer(body), JSON, []
+        except Exception as error:  # a script may raise anything; the server lives on
+            return self._failed(live, error)
+
+    def _failed(self, live: Live, error: Exception) -> Reply:
+        if self._report is not None:
+            self._report(live.deployment, f"the model failed: {type(error).__name__}: {error}")
+        text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}
+        return 500, json.dumps(text).encode(), JSON, []
 
     def _document(self, request: _Request) -> bytes:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -332,6 +344,8 @@ class ScoringApp:
             raise _Refused(404, "no_deployment", "no deployment is ready")
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
+        if isinstance(live.scorer, ScriptScorer):
+            return json.dumps(script.document(self.endpoint, f"http://{host}", version), indent=1).encode()
         place = (version, live.revision, host, deployments)
         if place not in self._documents:
             if len(self._documents) > 32:

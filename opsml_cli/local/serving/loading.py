@@ -9,11 +9,12 @@ from typing import Any
 
 from opsml_cli.domain.contract import BadRequest
 from opsml_cli.domain.errors import ContractError, OpsmlError
+from opsml_cli.domain.model import Model
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local.endpoint_records import Release
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels, quiet_mlflow
-from opsml_cli.local.serving import scorers
+from opsml_cli.local.serving import scorers, script
 from opsml_cli.local.serving.routing import Live
 from opsml_cli.local.store import Store
 
@@ -24,15 +25,19 @@ class NotServableError(Exception):
     """The release cannot be served; the text says why."""
 
 
-def load(root: Path, deployment: str, release: Release) -> Live:
-    """Verify the model's files, load them and score the example row in this process. NotServableError otherwise.
+def load(root: Path, endpoint: str, deployment: str, release: Release) -> Live:
+    """Verify the model's files, load them and score the example row in this process; a scoring script is loaded in its place.
+    NotServableError otherwise.
 
     Safe to call from any thread; it opens its own connection."""
     store = Store(root)
     try:
-        model = LocalModels(Layout(root), store).verified(AssetRef(release.model, release.version))
-        if model.sha256 != release.sha256:
-            raise ContractError(f"model {release.model}:{release.version} is not the one that was deployed")  # noqa: TRY301
+        if release.script is not None:
+            if release.model:
+                _verified(root, store, release)
+            scripted = script.load(Layout(root).endpoint(endpoint), release)
+            return Live(deployment, release.revision, release.model, release.version, scripted)
+        model = _verified(root, store, release)
         quiet_mlflow()
         scorer = scorers.load(Path(model.path), own=model.own)
         row = dict(scorers.example_row(scorer.schema, Path(model.path)))
@@ -50,8 +55,18 @@ def load(root: Path, deployment: str, release: Release) -> Live:
     return Live(deployment, release.revision, release.model, release.version, scorer, example_results=results)
 
 
+def _verified(root: Path, store: Store, release: Release) -> Model:
+    model = LocalModels(Layout(root), store).verified(AssetRef(release.model, release.version))
+    if model.sha256 != release.sha256:
+        raise ContractError(f"model {release.model}:{release.version} is not the one that was deployed")
+    return model
+
+
 def prove(port: int, key: str, live: Live, folder: Path) -> None:
-    """Send the example row over real HTTP, as any client would; NotServableError unless it is answered with a result."""
+    """Send the example row over real HTTP, as any client would; NotServableError unless it is answered with a result.
+    Nobody knows what a scoring script takes: it is ready when it has been loaded."""
+    if isinstance(live.scorer, script.ScriptScorer):
+        return
     row = scorers.example_row(live.scorer.schema, folder)
     names = list(live.scorer.schema.names)
     body = json.dumps({"input_data": {"columns": names, "index": [0], "data": [[row[name] for name in names]]}}, default=str)

@@ -183,20 +183,20 @@ class Reconciler(threading.Thread):
             if revision in models.loaded or revision in models.loading or revision in models.failed:
                 continue
             models.loading.add(revision)
-            self._journal.write("info", f"loading model {release.model}:{release.version}", deployment.name)
+            self._journal.write("info", f"loading {release.title}", deployment.name)
             threading.Thread(
                 target=self._load, args=(deployment.name, release), name=f"load-{release.model}", daemon=True
             ).start()
 
     def _load(self, deployment: str, release: Release) -> None:
         try:
-            live = load(self._root, deployment, release)
+            live = load(self._root, self._record.name, deployment, release)
         except NotServableError as error:
             self._models.failed[release.revision] = str(error)
-            self._journal.write("error", f"model {release.model}:{release.version}: {error}", deployment)
+            self._journal.write("error", f"{release.title}: {error}", deployment)
         else:
             self._models.loaded[release.revision] = live
-            self._journal.write("info", f"loaded model {release.model}:{release.version}", deployment)
+            self._journal.write("info", f"loaded {release.title}", deployment)
         self._models.loading.discard(release.revision)
         self._wake.set()
 
@@ -273,7 +273,7 @@ class Reconciler(threading.Thread):
         self._record = record
         self._journal.write(
             "info" if reason is None else "error",
-            f"deployment ready: model {deployment.target.model}:{deployment.target.version} answered a request"
+            f"deployment ready: {deployment.target.title} {_proof(deployment.target)}"
             if reason is None
             else f"deployment failed: {reason}",
             name,
@@ -302,3 +302,7 @@ class Reconciler(threading.Thread):
         if status != self._published:
             self._place.write_status(status)
             self._published = status
+
+
+def _proof(release: Release) -> str:
+    return "answered a request" if release.script is None else "was loaded"
