@@ -13,7 +13,7 @@ _ASSETS = ("uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", 
 # What a version's name and number promise; everything else may be changed on an existing version.
 _IMMUTABLE = ("code", "command", "environment", "type", "inputs", "outputs", "jobs", "distribution", "task")
 # What the client alone needs.
-_DROPPED = ("_source", "$schema")
+_DROPPED = ("_source",)
 # Nodes of a pipeline component stay as the client wrote them.
 _VERBATIM = ("jobs",)
 
@@ -34,21 +34,27 @@ def check(spec: Body) -> None:
             port.choice("type", allowed, required=True)
 
 
-def rewritten(spec: Mapping[str, Any], version: str, environment: Any) -> dict[str, Any]:
-    """The specification as the service keeps it. Rewriting what was rewritten changes nothing."""
+def rewritten(spec: Mapping[str, Any], version: str | None, environment: Any) -> dict[str, Any]:
+    """The specification as the service keeps it; `version` None: under the version that it says itself. Rewriting what was
+    rewritten changes nothing."""
     found: dict[str, Any] = {}
     for key, value in spec.items():
         if key in _DROPPED or value is None:
             continue
         found[key] = value if key in _VERBATIM else _text(value)
-    found["version"] = version
+    if version is not None:
+        found["version"] = version
     if "environment" in found:
         found["environment"] = environment
     for port in found.get("inputs", {}).values():
         if isinstance(port, dict):
             port.setdefault("optional", "False")
+            if isinstance(default := port.get("default"), str):
+                port["default"] = default.removeprefix("azureml:")
     if found.get("type") == "command":
         found["resources"] = {"instance_count": "1", **found.get("resources", {})}
+    if found.get("type") == "pipeline":
+        found.setdefault("is_deterministic", "False")
     return found
 
 
@@ -58,8 +64,8 @@ def changed_field(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
 
 
 def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes two anonymous components one: everything but the name and version that the client made up."""
-    return {key: value for key, value in spec.items() if key not in ("name", "version")}
+    """What makes two anonymous components one: everything, their name too, but the version that the client made up."""
+    return {key: value for key, value in spec.items() if key != "version"}
 
 
 def _text(value: Any) -> Any:

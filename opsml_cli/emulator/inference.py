@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
     from opsml_cli.emulator.wire import Call
 
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ASSET = re.compile(
     r"(?:\A|/)(?P<kind>models|data|components|codes|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?\Z",
     re.IGNORECASE,
@@ -155,7 +156,9 @@ def asset(reference: str, kind: str, served: Served) -> names.AssetRef | None:
         if found is None:
             return names.parse_ref(reference) if text.startswith("azureml:") and "/" not in text else None
         right = found["kind"].casefold() == kind
-        return names.AssetRef(names.asset_name(found["name"]), names.version(found["version"])) if right else None
+        # The service's own versions, of anonymous assets, are longer than those that people give.
+        version = found["version"] if _GUID.fullmatch(found["version"]) else names.version(found["version"])
+        return names.AssetRef(names.asset_name(found["name"]), version) if right else None
     except UsageError:
         return None
 

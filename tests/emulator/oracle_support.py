@@ -25,7 +25,8 @@ class Arm:
             f"/subscriptions/{emulator.subscription}/resourceGroups/{emulator.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{emulator.workspace_name}"
         )
-        self.client: httpx.Client = emulator.client()
+        # No parameters of its own: addresses that the emulator gives are asked as they are.
+        self.client: httpx.Client = emulator.plain(headers={"authorization": f"Bearer {emulator.token()}"})
 
     def __call__(self, method: str, path: str, version: str, body: Any = None, **query: str) -> httpx.Response:
         return self.client.request(method, self.url + self.id + path, params={"api-version": version, **query}, json=body)

@@ -211,7 +211,7 @@ class TestComponents:
 
     def test_equal_anonymous_ones_are_one(self, emulator: Emulated, client: httpx.Client) -> None:
         first = put(client, emulator, "components/azureml_anonymous/versions/aaa", componentSpec=spec(), isAnonymous=True)
-        again = spec(version="bbb", name="azureml_anonymous")
+        again = spec(version="bbb")
         second = put(client, emulator, "components/azureml_anonymous/versions/bbb", componentSpec=again, isAnonymous=True)
         assert (first.status_code, second.status_code) == (201, 201)
         assert first.json()["id"] == second.json()["id"]

@@ -184,7 +184,8 @@ class TestCommand:
     def test_row_46_on_a_cluster(self, arm: Arm, name: Callable[[], str]) -> None:
         # Expectation: a recording of April 2023.
         job, cluster = name(), name()
-        sized = {"computeType": "AmlCompute", "properties": {"vmSize": "Standard_DS3_v2"}}
+        sized = {"computeType": "AmlCompute", "properties": {"vmSize": "Standard_DS3_v2",
+                 "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}}}  # fmt: skip
         arm.put(f"/computes/{cluster}", "2023-08-01-preview", sized, location=arm.get("", WORKSPACES)["location"])
         found = arm.put(f"/jobs/{job}", JOBS, command(computeId=f"{arm.id}/computes/{cluster}")).json()["properties"]
         assert found["status"] == "Starting"

@@ -65,7 +65,7 @@ def _emulator(folder: Path) -> Iterator[dict[str, str]]:
     """An emulator with what the tests find in their own workspace, the proxy before it, and the variables that lead there."""
     site = folder / "site"
     site.mkdir()
-    with emulated(site) as emulator:
+    with emulated(site, trust=True) as emulator:
         with emulator.client() as client:
             furnish(client, emulator.ws)
         root, certificate = issue(folder, HOSTS)

@@ -19,6 +19,7 @@ from opsml_cli.local.assets import AssetVersion
 
 SEGMENT = "components"
 ANONYMOUS = "azureml_anonymous"
+DEFAULT = "azureml_default"
 _ENVIRONMENT = re.compile(r"azureml:([^/:@]+)(?::([^/:@]+)|@(latest))\Z", re.IGNORECASE)
 
 
@@ -46,10 +47,14 @@ def list_versions(call: Call) -> Reply:
 
 def get_version(call: Call) -> Reply:
     name, version = versions.names_of(call)
-    found = call.served.local.assets.find(SEGMENT, name, version)
+    # The label `default` is asked for as a version; nobody having set it, it is on the latest.
+    found = call.served.local.assets.find(SEGMENT, name, None if version == DEFAULT else version)
     if found is None:
         raise _missing(f"{name}:{version}")
-    return Reply(value=versions.document(call, SEGMENT, documents.version_of(found)))
+    document = versions.document(call, SEGMENT, documents.version_of(found))
+    if version == DEFAULT:
+        document["id"] = f"{call.served.arm_id}/{SEGMENT}/{found.name}/labels/default"
+    return Reply(value=document)
 
 
 def put_version(call: Call) -> Reply:
@@ -63,8 +68,8 @@ def put_version(call: Call) -> Reply:
     anonymous = said["isAnonymous"] or name == ANONYMOUS
     environment = _environment(call, spec)
     if anonymous:
-        version = _own_version(component_spec.rewritten(spec.value, "", environment))
-    rewritten = component_spec.rewritten(spec.value, version, environment)
+        version = _own_version(component_spec.rewritten(spec.value, None, environment))
+    rewritten = component_spec.rewritten(spec.value, None if anonymous else version, environment)
     properties = {
         **said,
         "isAnonymous": anonymous,

@@ -1,2 +1,3 @@
 def is_live_and_not_recording() -> bool:
-    return True
+    """As while Microsoft records: names are random, but the hashes of uploaded content are real."""
+    return False
