@@ -29,9 +29,10 @@ PRIMARY_METRICS = {
     ),
 }
 # Tags with which opsml knows its own work again; they are no tags of the user.
-PREFIX = "opsml."
 FINGERPRINT = "opsml.fingerprint"
 MODEL_NAME = "opsml.model"
+# Which asset each table is: a file is handed to Azure as an MLTable folder, which has no name.
+ASSET_TAGS = {"data": "opsml.data", "validation_data": "opsml.validation_data", "test_data": "opsml.test_data"}
 # How Azure's featurization says that a column is left out.
 IGNORED_TYPE = "Ignore"
 _YAML_SECTIONS = ("featurization", "training")
@@ -64,6 +65,16 @@ def check_words(spec: AutoMLSpec) -> None:
             known_algorithm(name, spec.task, option)
 
 
+def tags_of(spec: AutoMLSpec, fingerprint: str) -> dict[str, str]:
+    """The user's tags, and those by which opsml knows the job again."""
+    own = {FINGERPRINT: fingerprint, MODEL_NAME: spec.model_name or ""}
+    for field, tag in ASSET_TAGS.items():
+        source: TableSource | None = getattr(spec, field)
+        if source is not None and source.asset is not None:
+            own[tag] = str(source.asset)
+    return {**spec.tags, **own}
+
+
 def notes(spec: AutoMLSpec) -> tuple[str, ...]:
     """What of the spec Azure does otherwise, for the person who began the job."""
     found = []
@@ -76,8 +87,8 @@ def notes(spec: AutoMLSpec) -> tuple[str, ...]:
     return tuple(found)
 
 
-def to_yaml(spec: AutoMLSpec, name: str, tags: Mapping[str, str]) -> dict[str, Any]:
-    """The job as a document of Azure ML's AutoML YAML. `spec` is sound: its tables are fixed asset versions."""
+def to_yaml(spec: AutoMLSpec, name: str, tags: Mapping[str, str], tables: Mapping[str, str]) -> dict[str, Any]:
+    """The job as a document of Azure ML's AutoML YAML. `tables` are the MLTable folders' URIs by the spec's fields."""
     assert spec.task is not None
     features = dict(spec.features)
     document: dict[str, Any] = {
@@ -90,12 +101,12 @@ def to_yaml(spec: AutoMLSpec, name: str, tags: Mapping[str, str]) -> dict[str, A
         "task": spec.task.value,
         "primary_metric": spec.metric,
         "target_column_name": spec.target_column,
-        "training_data": _input(spec.data),
-        "validation_data": _input(spec.validation_data),
-        "test_data": _input(spec.test_data),
+        "training_data": _input(tables.get("data")),
+        "validation_data": _input(tables.get("validation_data")),
+        "test_data": _input(tables.get("test_data")),
         "validation_data_size": spec.validation_size,
         "test_data_size": spec.test_size,
-        "n_cross_validations": _folds(spec),
+        "n_cross_validations": spec.cross_validations,
         "weight_column_name": spec.weight_column,
         "limits": _limits(spec.limits, features.pop("limits", None)),
         "featurization": _featurization(spec, features.pop("featurization", None)),
@@ -116,11 +127,12 @@ def from_arm(properties: Mapping[str, Any]) -> AutoMLSpec:
     training = details.get("trainingSettings") or {}
     featurization = details.get("featurizationSettings") or {}
     folds = details.get("nCrossValidations") or {}
+    tags = properties.get("tags") or {}
     default = Limits()
     timeout = seconds_of(limits.get("timeout"))
     task = str(details.get("taskType") or "").casefold()
     return AutoMLSpec(
-        data=_source(details.get("trainingData")) or TableSource(path=""),
+        data=_source(details.get("trainingData"), tags.get(ASSET_TAGS["data"])) or TableSource(path=""),
         target_column=str(details.get("targetColumnName") or ""),
         task=Task(task) if task in (each.value for each in Task) else None,
         metric=metric_of(details.get("primaryMetric")),
@@ -133,9 +145,9 @@ def from_arm(properties: Mapping[str, Any]) -> AutoMLSpec:
             enable_early_termination=limits.get("enableEarlyTermination") is not False,
         ),
         cross_validations=folds.get("value") if folds.get("mode") == "Custom" else None,
-        validation_data=_source(details.get("validationData")),
+        validation_data=_source(details.get("validationData"), tags.get(ASSET_TAGS["validation_data"])),
         validation_size=details.get("validationDataSize"),
-        test_data=_source(details.get("testData")),
+        test_data=_source(details.get("testData"), tags.get(ASSET_TAGS["test_data"])),
         test_size=details.get("testDataSize"),
         drop_columns=tuple(
             column for column, kind in (featurization.get("columnNameAndTypes") or {}).items() if kind == IGNORED_TYPE
@@ -146,9 +158,9 @@ def from_arm(properties: Mapping[str, Any]) -> AutoMLSpec:
         positive_label=details.get("positiveLabel"),
         experiment=properties.get("experimentName") or "Default",
         compute=compute_of(properties.get("computeId")),
-        model_name=(properties.get("tags") or {}).get(MODEL_NAME),
+        model_name=tags.get(MODEL_NAME),
         description=properties.get("description"),
-        tags=user_tags(properties.get("tags")),
+        tags=user_tags(tags),
     )
 
 
@@ -193,25 +205,20 @@ def asset_of(uri: object) -> AssetRef | None:
     return None
 
 
-def _source(value: Mapping[str, Any] | None) -> TableSource | None:
+def _source(value: Mapping[str, Any] | None, named: object) -> TableSource | None:
+    """The table of an input; `named` is the asset that opsml's tag says it is."""
     if not value:
         return None
-    asset = asset_of(value.get("uri"))
+    asset = asset_of(named) or asset_of(value.get("uri"))
     return TableSource(asset=asset) if asset is not None else TableSource(path=str(value.get("uri") or ""))
 
 
-def _input(source: TableSource | None) -> dict[str, str] | None:
-    if source is None:
-        return None
-    return {"type": "mltable", "path": f"azureml:{source.asset}" if source.asset is not None else str(source.path)}
+def _input(uri: str | None) -> dict[str, str] | None:
+    return None if uri is None else {"type": "mltable", "path": uri}
 
 
 def _minutes(seconds: float) -> int:
     return max(1, math.ceil(seconds / 60))
-
-
-def _folds(spec: AutoMLSpec) -> int | None:
-    return spec.cross_validations
 
 
 def _limits(limits: Limits, more: object) -> dict[str, Any]:

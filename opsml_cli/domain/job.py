@@ -128,7 +128,8 @@ class BestTrial:
 
 @dataclass(frozen=True, slots=True)
 class AutoMLOutcome:
-    """What training has found so far; complete when the job is. `threshold` None: not binary, or the default 0.5."""
+    """What training has found so far; complete when the job is. `threshold` None: not binary, or the default 0.5.
+    `unknown`: why the workspace has no value for a field, by the field's name."""
 
     task: Task | None = None
     metric: str | None = None
@@ -140,6 +141,7 @@ class AutoMLOutcome:
     intervals: Mapping[str, tuple[float, float]] | None = None
     threshold: float | None = None
     model: ModelPointer | None = None
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, ContractError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, BestTrial, Job, JobKind, JobState, Trial
+from opsml_cli.domain.text_bytes import whole_characters
 from opsml_cli.local import job_process
 from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now
@@ -159,7 +160,7 @@ class LocalJobs:
                 content = file.read(_LOG_CHUNK)
         except FileNotFoundError:
             return "", position
-        whole = _whole_characters(content)
+        whole = whole_characters(content)
         return whole.decode("utf-8", "replace"), position + len(whole)
 
     def download(self, name: str, destination: str, output: str | None = None) -> Sequence[str]:
@@ -279,17 +280,6 @@ def _new_name() -> str:
     """Readable, sorted by time, and alone: `automl-20261124-0012-x7k2`."""
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M")
     return f"automl-{moment}-{''.join(secrets.choice(_LETTERS) for _ in range(4))}"
-
-
-def _whole_characters(content: bytes) -> bytes:
-    """`content` without a UTF-8 sequence that its end cuts in two."""
-    for back in range(1, min(4, len(content)) + 1):
-        byte = content[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        needed = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return content[:-back] if needed > back else content
-    return content
 
 
 def _copy_tree(source: Path, destination: Path) -> None:

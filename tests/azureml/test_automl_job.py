@@ -7,7 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from opsml_cli.azureml.automl_job import asset_of, check_words, from_arm, metric_of, notes, seconds_of, to_yaml, user_tags
+from opsml_cli.azureml.automl_job import (
+    asset_of,
+    check_words,
+    from_arm,
+    metric_of,
+    notes,
+    seconds_of,
+    tags_of,
+    to_yaml,
+    user_tags,
+)
 from opsml_cli.domain.errors import UnsupportedError, UsageError
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.domain.names import AssetRef
@@ -30,12 +40,17 @@ SPEC = AutoMLSpec(
     features={"training": {"enable_stack_ensemble": True}, "resources": {"instance_type": "Standard_E4s_v3"}},
 )
 
+TABLES = {
+    "data": "azureml://datastores/workspaceblobstore/paths/a/",
+    "test_data": "azureml://datastores/workspaceblobstore/paths/b/",
+}
+
 
 def test_a_spec_is_a_document_that_the_sdk_accepts() -> None:
     import yaml
     from azure.ai.ml import load_job
 
-    document = to_yaml(SPEC, "automl-1", {"team": "a"})
+    document = to_yaml(SPEC, "automl-1", {"team": "a"}, TABLES)
     job = load_job(source=io.StringIO(yaml.safe_dump(document)))
     sent = job._to_rest_object().as_dict()["properties"]
     details = sent["taskDetails"]
@@ -54,7 +69,7 @@ def test_what_the_sdk_sends_reads_back_as_the_spec() -> None:
     import yaml
     from azure.ai.ml import load_job
 
-    document = to_yaml(SPEC, "automl-1", {"team": "a", "opsml.model": "bank-y", "opsml.fingerprint": "f"})
+    document = to_yaml(SPEC, "automl-1", tags_of(replace(SPEC, tags={"team": "a"}), "f"), TABLES)
     sent = load_job(source=io.StringIO(yaml.safe_dump(document)))._to_rest_object().as_dict()["properties"]
     read = from_arm({**sent, "computeId": "/subscriptions/s/computes/cpu-cluster"})
     expected = replace(
@@ -70,7 +85,7 @@ def test_what_the_sdk_sends_reads_back_as_the_spec() -> None:
 
 def test_regression_and_defaults() -> None:
     spec = AutoMLSpec(TableSource(asset=AssetRef("a", "1")), "price", task=Task.REGRESSION, metric="r2_score")
-    document = to_yaml(spec, "n", {})
+    document = to_yaml(spec, "n", {}, TABLES)
     assert document["primary_metric"] == "r2_score"
     assert "positive_label" not in document and "compute" not in document and "featurization" not in document
     check_words(spec)
@@ -91,7 +106,7 @@ def test_what_azure_does_not_have_is_said(changes: dict[str, object], kind: type
 
 def test_columns_cannot_be_dropped_without_featurization() -> None:
     with pytest.raises(UnsupportedError, match="featurization"):
-        to_yaml(replace(SPEC, features={"featurization": {"mode": "off"}}), "n", {})
+        to_yaml(replace(SPEC, features={"featurization": {"mode": "off"}}), "n", {}, TABLES)
 
 
 def test_notes_say_what_azure_does_otherwise() -> None:

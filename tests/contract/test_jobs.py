@@ -23,9 +23,9 @@ from opsml_cli.domain.errors import (
 )
 from opsml_cli.domain.job import Job, JobKind, JobState, Limits, TableSource, Task
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.text_bytes import whole_characters
 from opsml_cli.local import job_records
 from opsml_cli.local.job_process import log_path
-from opsml_cli.local.jobs import _whole_characters
 from opsml_cli.local.workspace import LocalWorkspace
 
 
@@ -282,7 +282,7 @@ def test_a_log_is_read_in_pieces(trained: tuple[LocalWorkspace, Job]) -> None:
 def test_pieces_of_text_never_cut_a_character(text: str, size: int) -> None:
     content, position, found = text.encode("utf-8", "replace"), 0, ""
     while position < len(content):
-        piece = _whole_characters(content[position : position + max(size, 4)])
+        piece = whole_characters(content[position : position + max(size, 4)])
         assert piece
         found += piece.decode("utf-8")
         position += len(piece)
