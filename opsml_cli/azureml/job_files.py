@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
 
 
-def download(
+def download(  # noqa: PLR0917 - two that read, one that is read, and the port's own two
     context: Context, history: RunHistory, logs: JobLogs, job: str, destination: str, output: str | None
 ) -> Sequence[str]:
     """Copy outputs and logs of `job` (or one output) below `destination`/JOB; the paths written."""

@@ -4,7 +4,7 @@ Reads go over ARM and run history; the SDK is loaded where a job is submitted.""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.job_logs import JobLogs
+    from opsml_cli.azureml.models import AzureModels
     from opsml_cli.domain.report import JobReport
 
 VERSION = "2024-01-01-preview"
@@ -42,9 +43,10 @@ class AzureJobs:
     and the content of its tables) and a number, so a repeated submission finds the job that it made. While that job is
     unfinished it is joined; after its end the next number begins."""
 
-    def __init__(self, context: Context, data: Callable[[], AzureData]) -> None:
+    def __init__(self, context: Context, data: Callable[[], AzureData], models: Callable[[], AzureModels]) -> None:
         self._context = context
         self._data = data
+        self._models = models
 
     # Beginning
 
@@ -209,11 +211,12 @@ class AzureJobs:
         from opsml_cli.azureml import job_model
 
         try:
-            return replace(outcome, model=job_model.ensure(self._context, resource, outcome))
+            spec = automl_job.from_arm(resource["properties"])
+            return replace(outcome, model=job_model.ensure(self._models(), self._history, job, spec, outcome))
         except NotAllowedError:  # whoever may only read sees no model until somebody else has looked
             return outcome
 
-    def _listed(self, kind: JobKind | None) -> Sequence[Job] | Any:
+    def _listed(self, kind: JobKind | None) -> Iterator[Job]:
         query = {"listViewType": "ActiveOnly"}
         if kind in _JOB_TYPES:
             query["jobType"] = _JOB_TYPES[kind]

@@ -11,6 +11,7 @@ from typing import Any
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState
 from opsml_cli.domain.pointer import ModelPointer
+from opsml_cli.domain.traffic import shared_out
 
 RUNNING = "running"
 STOPPED = "stopped"
@@ -152,19 +153,8 @@ class EndpointRecord:
         self.traffic = {record.name: 0 for record in self.deployments.values()} | traffic
 
     def give(self, name: str, share: int) -> None:
-        """`name` gets `share` percent; the others keep their proportions, in whole numbers that add up. With nobody to
-        share with it gets all, or none when `share` is 0."""
-        others = {each: percent for each, percent in self.traffic.items() if names.key(each) != names.key(name)}
-        total = sum(others.values())
-        if not total:
-            self.set_traffic({**others, name: 100 if share else 0})
-            return
-        rest = 100 - share
-        exact = {each: percent * rest / total for each, percent in others.items()}
-        rounded = {each: int(value) for each, value in exact.items()}
-        for each in sorted(exact, key=lambda key: rounded[key] - exact[key])[: rest - sum(rounded.values())]:
-            rounded[each] += 1
-        self.set_traffic({**rounded, name: share})
+        """`name` gets `share` percent of the traffic, the others the rest in their proportions."""
+        self.set_traffic(shared_out(self.traffic, name, share))
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRecord | None:

@@ -1,0 +1,337 @@
+"""Azure's online endpoints and deployments as opsml's values, and the bodies that are PUT. Nothing here asks anybody anything.
+
+What a deployment was asked is kept on Azure itself, in tags, so that whoever looks later can finish the work:
+
+    endpoint    opsml.deploy.DEPLOYMENT   the wish, while the endpoint is made and the deployment cannot be yet
+    deployment  opsml.revision            which wish made it what it is
+                opsml.share               the percent of traffic that it gets once it has answered
+    endpoint    opsml.done.DEPLOYMENT     the revision that was tried with a real request, and `!` with the reason if it failed
+                opsml.moved               the deployment whose traffic was moved last
+                opsml.previous            the traffic before its last change
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opsml_cli.azureml.job_mapping import stamp_of
+from opsml_cli.domain import names
+from opsml_cli.domain.endpoint import Deployment, DeploymentState, OnlineEndpoint
+from opsml_cli.domain.errors import UsageError
+from opsml_cli.domain.pointer import ModelPointer
+
+DEFAULT_SIZE = "Standard_DS3_v2"
+TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
+_PREFIX = "opsml."
+_WISH, _DONE = "opsml.deploy.", "opsml.done."
+_REVISION, _SHARE = "opsml.revision", "opsml.share"
+_MOVED, _PREVIOUS = "opsml.moved", "opsml.previous"
+_NO_SHARE = "-"
+_STATES = {
+    "creating": DeploymentState.CREATING,
+    "updating": DeploymentState.UPDATING,
+    "scaling": DeploymentState.UPDATING,
+    "succeeded": DeploymentState.SUCCEEDED,
+    "failed": DeploymentState.FAILED,
+    "canceled": DeploymentState.FAILED,
+    "deleting": DeploymentState.DELETING,
+}
+# Members of a deployment that the service fills in by itself and that a PUT must not repeat.
+_READ_ONLY = ("provisioningState", "privateNetworkConnection")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a deployment shall be. `share` None: all of the traffic when nobody else has any, else none. `revision` tells two
+    wishes for the same apart."""
+
+    revision: str
+    deployment: str
+    model: str
+    version: str
+    instance_type: str
+    instance_count: int
+    insights: bool
+    share: int | None
+
+    def same_target(self, other: Wish) -> bool:
+        """Whether both want the same deployment, whatever its traffic."""
+        return (
+            names.key(self.model) == names.key(other.model)
+            and self.version == other.version
+            and self.instance_type.casefold() == other.instance_type.casefold()
+            and (self.instance_count, self.insights) == (other.instance_count, other.insights)
+        )
+
+
+def wishes_of(endpoint: Mapping[str, Any]) -> tuple[Wish, ...]:
+    """What is still to be deployed behind the endpoint; a tag that cannot be read is none of ours."""
+    found = []
+    for tag, text in (endpoint.get("tags") or {}).items():
+        if not tag.startswith(_WISH):
+            continue
+        try:
+            values = json.loads(text)
+            found.append(Wish(values[0], tag.removeprefix(_WISH), *values[1:]))
+        except (ValueError, TypeError, IndexError):
+            continue
+    return tuple(found)
+
+
+def wish_tags(wish: Wish) -> dict[str, str]:
+    """The endpoint's tag that keeps a wish. UsageError when Azure could not keep it."""
+    values = [
+        wish.revision, wish.model, wish.version, wish.instance_type, wish.instance_count, wish.insights, wish.share,
+    ]  # fmt: skip
+    text = json.dumps(values, separators=(",", ":"))
+    if len(text) > TAG_LENGTH:
+        raise UsageError(f"the model's name is too long for a first deployment on Azure: {len(wish.model)} characters")
+    return {_WISH + wish.deployment: text}
+
+
+def settled_tags(endpoint: Mapping[str, Any], deployment: str, revision: str, failure: str | None) -> dict[str, str]:
+    """The endpoint's tags once the deployment was tried: its wish is gone, and what came out is noted."""
+    kept = {tag: text for tag, text in (endpoint.get("tags") or {}).items() if tag != _WISH + deployment}
+    done = revision if failure is None else f"{revision}!{' '.join(failure.split())}"[:TAG_LENGTH]
+    return {**kept, _DONE + deployment: done}
+
+
+def traffic_tags(endpoint: Mapping[str, Any], tags: Mapping[str, str], moved: str | None) -> dict[str, str]:
+    """`tags` with the traffic of now as the previous one."""
+    before = traffic_of(endpoint)
+    text = ",".join(f"{name}={percent}" for name, percent in before.items() if percent)
+    found = {**tags, _PREVIOUS: text or "none"} if len(text) <= TAG_LENGTH else dict(tags)
+    return found | ({_MOVED: moved} if moved is not None else {})
+
+
+def previous_of(endpoint: Mapping[str, Any]) -> dict[str, int] | None:
+    """The traffic before its last change; None when it was never changed by opsml."""
+    text = (endpoint.get("tags") or {}).get(_PREVIOUS)
+    if not text:
+        return None
+    pairs = [part.partition("=") for part in text.split(",") if "=" in part]
+    return {name: int(percent) for name, _, percent in pairs if percent.isdecimal()}
+
+
+def traffic_of(endpoint: Mapping[str, Any]) -> dict[str, int]:
+    return {str(name): int(percent) for name, percent in ((endpoint.get("properties") or {}).get("traffic") or {}).items()}
+
+
+def revision_of(deployment: Mapping[str, Any]) -> str | None:
+    """The wish that made the deployment; None for one that opsml did not deploy."""
+    found = (deployment.get("tags") or {}).get(_REVISION)
+    return None if found is None else str(found)
+
+
+def share_of(deployment: Mapping[str, Any]) -> int | None:
+    text = str((deployment.get("tags") or {}).get(_SHARE) or "")
+    return int(text) if text.isdecimal() else None
+
+
+def outcome_of(endpoint: Mapping[str, Any], deployment: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Whether the deployment's wish was tried, and why that failed."""
+    revision = revision_of(deployment)
+    done = str((endpoint.get("tags") or {}).get(_DONE + str(deployment["name"])) or "")
+    if revision is None or done.partition("!")[0] != revision:
+        return revision is None, None
+    return True, done.partition("!")[2] or None
+
+
+def state_of(resource: Mapping[str, Any]) -> DeploymentState:
+    """The provisioning state; one that is not known counts as going on."""
+    text = str((resource.get("properties") or {}).get("provisioningState") or "").casefold()
+    return _STATES.get(text, DeploymentState.UPDATING)
+
+
+def target_of(deployment: Mapping[str, Any]) -> Wish:
+    """What the deployment is now, in the form of a wish."""
+    properties = deployment.get("properties") or {}
+    model = model_of(properties.get("model"))
+    return Wish(
+        revision_of(deployment) or "",
+        str(deployment["name"]),
+        model.name,
+        model.version,
+        str(properties.get("instanceType") or DEFAULT_SIZE),
+        int((deployment.get("sku") or {}).get("capacity") or 1),
+        bool(properties.get("appInsightsEnabled")),
+        share_of(deployment),
+    )
+
+
+def model_of(reference: object) -> ModelPointer:
+    """The model that a deployment names, by ARM id, asset id or path."""
+    text = str(reference or "")
+    parts = text.rstrip("/").split("/")
+    if len(parts) >= 4 and parts[-2].casefold() == "versions" and parts[-4].casefold() == "models":
+        return ModelPointer(parts[-3], parts[-1], text)
+    name, _, version = text.removeprefix("azureml:").partition(":")
+    return ModelPointer(name, version, text)
+
+
+def endpoint_of(resource: Mapping[str, Any], deployments: Sequence[Mapping[str, Any]]) -> OnlineEndpoint:
+    """The endpoint with its deployments, oldest first. One that is still to come is shown as Creating."""
+    properties = resource.get("properties") or {}
+    known = {names.key(str(each["name"])) for each in deployments}
+    shown = [_deployment(resource, each) for each in deployments]
+    if state_of(resource) is not DeploymentState.DELETING:
+        shown += [_to_come(resource, wish) for wish in wishes_of(resource) if names.key(wish.deployment) not in known]
+    shown.sort(key=lambda each: (each.created_at, each.name))
+    traffic = traffic_of(resource)
+    insights = [each.insights for each in shown]
+    return OnlineEndpoint(
+        name=str(resource["name"]),
+        state=state_of(resource),
+        scoring_uri=properties.get("scoringUri"),
+        swagger_uri=properties.get("swaggerUri"),
+        traffic={**{each.name: 0 for each in shown}, **traffic},
+        deployments=tuple(shown),
+        insights=bool(insights) and all(insights),
+        created_at=_created(resource),
+        running=None,
+        detail=None,
+        auth_mode=str(properties.get("authMode") or "Key"),
+        description=properties.get("description"),
+        tags=user_tags(resource.get("tags")),
+        mirror_traffic={str(name): int(share) for name, share in (properties.get("mirrorTraffic") or {}).items()},
+    )
+
+
+def user_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
+    return {tag: str(text) for tag, text in (tags or {}).items() if not tag.startswith(_PREFIX)}
+
+
+def _deployment(endpoint: Mapping[str, Any], resource: Mapping[str, Any]) -> Deployment:
+    target = target_of(resource)
+    state = state_of(resource)
+    tried, failure = outcome_of(endpoint, resource)
+    if state is DeploymentState.SUCCEEDED:
+        if failure is not None:
+            state = DeploymentState.FAILED
+        elif not tried:
+            state = DeploymentState.UPDATING
+        elif state_of(endpoint) is DeploymentState.UPDATING and (endpoint.get("tags") or {}).get(_MOVED) == resource["name"]:
+            state = DeploymentState.UPDATING  # its traffic is on the way
+    return Deployment(
+        name=target.deployment,
+        endpoint=str(endpoint["name"]),
+        state=state,
+        model=model_of((resource.get("properties") or {}).get("model")),
+        created_at=_created(resource),
+        instance_count=target.instance_count,
+        instance_type=target.instance_type,
+        insights=target.insights,
+        detail=failure if state is DeploymentState.FAILED else None,
+    )
+
+
+def _to_come(endpoint: Mapping[str, Any], wish: Wish) -> Deployment:
+    failed = state_of(endpoint) is DeploymentState.FAILED
+    return Deployment(
+        name=wish.deployment,
+        endpoint=str(endpoint["name"]),
+        state=DeploymentState.FAILED if failed else DeploymentState.CREATING,
+        model=ModelPointer(wish.model, wish.version),
+        created_at=_created(endpoint),
+        instance_count=wish.instance_count,
+        instance_type=wish.instance_type,
+        insights=wish.insights,
+        detail="the endpoint could not be made" if failed else "the endpoint is being made",
+    )
+
+
+def _created(resource: Mapping[str, Any]) -> str:
+    return stamp_of((resource.get("systemData") or {}).get("createdAt")) or ""
+
+
+# Bodies
+
+
+def new_endpoint(region: str, wish: Wish) -> dict[str, Any]:
+    """The body of an endpoint that is made for a wish."""
+    return {
+        "location": region,
+        "kind": "Managed",
+        "identity": {"type": "SystemAssigned"},
+        "tags": wish_tags(wish),
+        "properties": {"authMode": "Key", "properties": {}, "traffic": {}, "mirrorTraffic": {}},
+    }
+
+
+def changed_endpoint(
+    resource: Mapping[str, Any], *, tags: Mapping[str, str], traffic: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """The whole endpoint, as a PUT wants it, with other tags and perhaps other traffic."""
+    properties = resource.get("properties") or {}
+    identity = resource.get("identity") or {"type": "SystemAssigned"}
+    body_identity: dict[str, Any] = {"type": identity.get("type") or "SystemAssigned"}
+    if identity.get("userAssignedIdentities"):
+        body_identity["userAssignedIdentities"] = {name: {} for name in identity["userAssignedIdentities"]}
+    kept = {
+        key: value
+        for key, value in (properties.get("properties") or {}).items()
+        if key not in ("azureml.onlineendpointid", "AzureAsyncOperationUri")
+    }
+    body: dict[str, Any] = {
+        "authMode": properties.get("authMode") or "Key",
+        "description": properties.get("description"),
+        "properties": kept,
+        "traffic": dict(traffic_of(resource) if traffic is None else traffic),
+        "mirrorTraffic": dict(properties.get("mirrorTraffic") or {}),
+        "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
+    }
+    return {
+        "location": resource["location"],
+        "kind": resource.get("kind") or "Managed",
+        "identity": body_identity,
+        "tags": dict(tags),
+        "properties": {key: value for key, value in body.items() if value is not None},
+    }
+
+
+def new_deployment(region: str, wish: Wish, model_id: str) -> dict[str, Any]:
+    """The body of a deployment that serves a registered MLflow model without code."""
+    return {
+        "location": region,
+        "kind": "Managed",
+        "sku": {"name": "Default", "capacity": wish.instance_count},
+        "tags": deployment_tags(wish),
+        "properties": {
+            "endpointComputeType": "Managed",
+            "model": model_id,
+            "instanceType": wish.instance_type,
+            "appInsightsEnabled": wish.insights,
+            "environmentVariables": {},
+            "properties": {},
+            "scaleSettings": {"scaleType": "Default"},
+        },
+    }
+
+
+def deployment_tags(wish: Wish) -> dict[str, str]:
+    return {_REVISION: wish.revision, _SHARE: _NO_SHARE if wish.share is None else str(wish.share)}
+
+
+def changed_deployment(resource: Mapping[str, Any], *, insights: bool) -> dict[str, Any]:
+    """The whole deployment with Application Insights on or off: Azure takes no part of it alone. Everything else is sent as it
+    is, so that what served goes on."""
+    properties = {
+        key: value for key, value in (resource.get("properties") or {}).items() if value is not None and key not in _READ_ONLY
+    }
+    properties["properties"] = {
+        key: value
+        for key, value in (properties.get("properties") or {}).items()
+        if key not in ("azureml.onlineendpointid", "AzureAsyncOperationUri")
+    }
+    properties["appInsightsEnabled"] = insights
+    sku = resource.get("sku") or {}
+    return {
+        "location": resource["location"],
+        "kind": resource.get("kind") or "Managed",
+        "sku": {"name": sku.get("name") or "Default", "capacity": sku.get("capacity") or 1},
+        "tags": dict(resource.get("tags") or {}),
+        "properties": properties,
+    }
