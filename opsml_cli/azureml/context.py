@@ -51,6 +51,10 @@ class Rest(Protocol):
         """The items of every page, following `nextLink`."""
         ...
 
+    def whole_pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """The pages themselves, following `nextLink`."""
+        ...
+
     def send(
         self,
         method: str,

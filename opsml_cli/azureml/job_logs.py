@@ -85,13 +85,18 @@ class JobLogs:
 
     def _files(self, job: str) -> Iterator[LogFile]:
         """In the order of the text; ends behind the first run that still goes on."""
-        for run in self._history.children(job):
+        own: Mapping[str, Any] = self._history.find(job) or {}
+        ended = state_of(own.get("status")).finished
+        children = self._history.children(job)
+        for run in children:
             finished = state_of(run.get("status")).finished
             yield from self.files(str(run["runId"]), finished=finished)
             if not finished:
                 return
-        own: Mapping[str, Any] = self._history.find(job) or {}
-        yield from self.files(job, finished=state_of(own.get("status")).finished)
+        orchestrator = str((own.get("runTypeV2") or {}).get("orchestrator") or "").casefold()
+        # More children may come, and a parent's log would have to move behind theirs.
+        if orchestrator != "automl" and (ended or not (children or orchestrator == "pipeline")):
+            yield from self.files(job, finished=ended)
 
     def _size(self, file: LogFile) -> int:
         """Bytes of the file; for a run that has ended, those at the first look."""

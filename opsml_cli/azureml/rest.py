@@ -85,6 +85,11 @@ class HttpRest:
             return None
 
     def pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        for page in self.whole_pages(path, version, audience=audience, **query):
+            yield from page.get("value", [])
+
+    def whole_pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """The pages themselves, following `nextLink`."""
         url = self._url(path, version, query)
         seen = set()
         while url:
@@ -92,7 +97,7 @@ class HttpRest:
             page = _answer(self._exchange("GET", url, audience=audience)).value
             if not isinstance(page, dict) or not isinstance(page.get("value", []), list):
                 raise ContractError(f"{self._shown(url)}: the answer is no page of a list")
-            yield from page.get("value", [])
+            yield page
             following = page.get("nextLink") or ""
             if following in seen:
                 raise ContractError(f"{self._shown(url)}: its pages go round in a circle")

@@ -48,12 +48,15 @@ class RunHistory:
         token: str | None = None
         while True:
             query = {} if token is None else {"$continuationtoken": token}
-            page = self._context.rest.get(self._url(f"{_HISTORY}/runs/{run}/children"), "", **query)
-            yield from page.get("value") or ()
-            following = page.get("continuationToken")
+            last: Mapping[str, Any] = {}
+            for page in self._context.rest.whole_pages(self._url(f"{_HISTORY}/runs/{run}/children"), "", **query):
+                yield from page.get("value") or ()
+                last = page
+            # A page names the next one by its address, or by a token alone.
+            following = last.get("continuationToken")
             if not following or following == token:
                 return
-            token = following
+            token = str(following)
 
     def outputs(self, run: str) -> Mapping[str, RunOutput]:
         """The named outputs that the run has registered so far."""

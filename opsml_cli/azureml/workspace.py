@@ -9,6 +9,7 @@ from opsml_cli.azureml.context import Context, Place
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
+    from opsml_cli.azureml.jobs import AzureJobs
     from opsml_cli.azureml.models import AzureModels
     from opsml_cli.settings import AzureSettings
 
@@ -38,3 +39,10 @@ class AzureWorkspace:
         from opsml_cli.azureml.models import AzureModels
 
         return AzureModels(self.context)
+
+    @cached_property
+    def jobs(self) -> AzureJobs:
+        from opsml_cli.azureml.jobs import AzureJobs
+
+        # Only a new job looks at data, only a completed one at models.
+        return AzureJobs(self.context, lambda: self.data, lambda: self.models)

@@ -86,8 +86,12 @@ def spec(name: str, properties: Mapping[str, Any], tables: Mapping[str, TableSou
     featurization = details["featurizationSettings"]
     switches = ("enableOnnxCompatibleModels", "enableDnnTraining", "enableStackEnsemble", "enableVoteEnsemble")
     features: dict[str, object] = {key: training[key] for key in switches}
-    if featurization is not None and featurization["mode"] == "Off":
-        features["featurization"] = "off"
+    if featurization is not None:
+        features["featurization"] = {
+            "mode": featurization["mode"].lower(),
+            "column_name_and_types": featurization["columnNameAndTypes"] or {},
+            "transformer_params": {name.lower(): value for name, value in featurization["transformerParams"].items()},
+        }
     return AutoMLSpec(
         data=tables["data"],
         target_column=details["targetColumnName"],
