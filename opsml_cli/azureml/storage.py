@@ -102,6 +102,7 @@ class Container:
         credentials = properties.get("credentials")
         held = credentials.get("credentialsType") if isinstance(credentials, Mapping) else None
         self._own_identity = held in (None, "None")
+        self._account = str(account).rpartition("/")[2]
         self._sas: str | None = None
         self._sas_until = 0.0
 
@@ -178,10 +179,28 @@ class Container:
             path = f"{{ws}}/datastores/{self.datastore}/listSecrets"
             answer = self._context.rest.send("POST", path, VERSION, body, repeatable=True).value
             token = answer.get("sasToken") if isinstance(answer, dict) else None
+            if isinstance(answer, dict) and isinstance(answer.get("key"), str):
+                # Some datastores hand out the account's key: a signature of our own goes over the wire in its place.
+                token = signed_by(answer["key"], self._account)
             if not isinstance(token, str) or not token:
                 raise ContractError(f"the workspace hands out no signature for the datastore {self.datastore}")
             self._sas, self._sas_until = token.lstrip("?"), now + _SAS_SECONDS - 600
         return self._sas
+
+
+def signed_by(key: str, account: str) -> str:
+    """An account's shared access signature for its containers and objects, good for an hour. `key` is in base64."""
+    import base64
+    import hashlib
+    import hmac
+    from datetime import UTC, datetime, timedelta
+    from urllib.parse import urlencode
+
+    expiry = (datetime.now(UTC) + timedelta(seconds=_SAS_SECONDS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    token = {"sv": _STORAGE_VERSION, "ss": "b", "srt": "co", "sp": "rcuwdl", "se": expiry, "spr": "https"}
+    fields = [account, *(token.get(name, "") for name in ("sp", "ss", "srt", "st", "se", "sip", "spr", "sv", "ses"))]
+    signature = hmac.new(base64.b64decode(key), ("\n".join(fields) + "\n").encode(), hashlib.sha256).digest()
+    return urlencode({**token, "sig": base64.b64encode(signature).decode()}, quote_via=quote)
 
 
 def _tag(text: str | None) -> str | None:
