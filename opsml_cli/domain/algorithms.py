@@ -21,8 +21,9 @@ ALGORITHMS = {
 
 
 def known_algorithm(name: str, task: Task, option: str, offered: Sequence[str] = ()) -> str:
-    """`name` in its own spelling; UsageError when no algorithm of the task has it. `offered` are named as the way out."""
-    known = ALGORITHMS[task]
+    """`name` in its own spelling; UsageError when no algorithm of the task has it. `offered` are named as the way out, and
+    known too, where a workspace has more than Azure."""
+    known = tuple(dict.fromkeys((*ALGORITHMS[task], *offered)))
     found = next((each for each in known if each.casefold() == name.casefold()), None)
     if found is None:
         raise UsageError(

@@ -122,7 +122,9 @@ def test_try_it_out_scores_a_row_and_nothing_leaves_the_machine(browser, url: st
     addresses = requested(browser)
     assert any(address.endswith("/proxy/score") for address in addresses)
     foreign = {address for address in addresses if urlsplit(address).hostname not in ("127.0.0.1", None, "")}
-    assert {address for address in foreign if not address.startswith(("data:", "blob:", "chrome:", "chrome-untrusted:"))} == set()
+    assert {
+        address for address in foreign if not address.startswith(("data:", "blob:", "chrome:", "chrome-untrusted:"))
+    } == set()
 
 
 class Stranger:

@@ -76,6 +76,13 @@ class Binned:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._parts: dict[tuple[object, ...], list[tuple[Any, Any]]] = {}
+        self._other: Binned | None = None
+
+    def of_target(self, problem: Problem) -> Binned:
+        """The same rows with the target of `problem`, the one other target that a training looks at."""
+        if self._other is None:
+            self._other = Binned(problem)
+        return self._other
 
     def parts(self, parameters: Mapping[str, object]) -> list[tuple[Any, Any]]:
         """(training part, scored part) of each fold."""
@@ -138,7 +145,7 @@ def _objective(problem: Problem) -> dict[str, object]:
 
 def settings(problem: Problem, parameters: Mapping[str, object], fold: int, threads: int) -> dict[str, object]:
     """LightGBM's parameters for one booster of a bag."""
-    chosen = {key: value for key, value in parameters.items() if key not in ("native_categories", "trees")}
+    chosen = {key: value for key, value in parameters.items() if key not in ("native_categories", "trees", "log_target")}
     if float(str(chosen.get("bagging_fraction", 1.0))) < 1.0:
         chosen["bagging_freq"] = 1
     return {

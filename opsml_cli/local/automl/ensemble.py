@@ -24,6 +24,14 @@ _CONFIDENCE = 0.8416  # one-sided 80 %: a larger model that is probably better i
 _WORTHWHILE = 0.005  # ... if its loss is smaller by this share: less did not carry over to unseen rows (bank marketing)
 
 
+_FEW = 20_000
+
+
+def few_to_tell(problem: Problem) -> bool:
+    """Whether the scored rows are too few to tell a good ensemble from its best member: chance is larger than the gain."""
+    return len(problem.scored) < _FEW
+
+
 @dataclass(frozen=True, slots=True)
 class Blend:
     """Weights by position in the list of results (they sum to 1), and the loss of the whole on the rows it was chosen on."""
@@ -117,18 +125,30 @@ def _delong(positive: NDArray[np.bool_], first: Floats, second: Floats) -> float
     return math.sqrt(float((one[0] - two[0]).var() / hits + (one[1] - two[1]).var() / misses))
 
 
-def greedy(judge: Judge, answers: Sequence[Floats], allowed: Sequence[int], due: Callable[[], bool]) -> Blend:
-    """Add the member that helps most, with repetition, until nothing helps; the best prefix wins."""
+def greedy(
+    judge: Judge,
+    answers: Sequence[Floats],
+    allowed: Sequence[int],
+    due: Callable[[], bool],
+    *,
+    cost: Callable[[int], float] = lambda _: 0.0,
+    limit: float = 1.0,
+) -> Blend:
+    """Add the member that helps most, with repetition, until nothing helps; the best prefix wins. The members' costs
+    together stay within `limit`, but for a first one that is over it alone."""
     parts = {index: judge.part(answers[index]) for index in allowed}
     losses = {index: judge.loss(parts[index]) for index in allowed}
-    first = min(allowed, key=lambda index: (losses[index], index))
+    first = min(allowed, key=lambda index: (cost(index) > limit, losses[index], index))
     # Members far worse than the best never enter; leaving them out saves most of the time.
     pool = sorted(allowed, key=lambda index: (losses[index], index))[:20]
     chosen = [first]
     total = parts[first].copy()
     best, best_size = losses[first], 1
     for step in range(2, _STEPS + 1):
-        tried = [(judge.loss((total + parts[index]) / step), index) for index in pool]
+        left = limit - sum(cost(index) for index in set(chosen))
+        tried = [(judge.loss((total + parts[index]) / step), index) for index in pool if index in chosen or cost(index) <= left]
+        if not tried:
+            break
         loss, index = min(tried)
         if not math.isfinite(loss) or (len({*chosen, index}) > _MOST_MEMBERS):
             break
@@ -152,17 +172,23 @@ def mix(answers: Sequence[Floats], blend: Blend) -> Floats:
     return total
 
 
-def served(judge: Judge, answers: Sequence[Floats], full: Blend, cost: Callable[[int], float], limit: float) -> Blend:
-    """The smallest form that the full ensemble does not clearly beat; forms whose cost is over `limit` only when there
-    is no other. `cost(index)` of a member, in the unit of `limit`."""
+def served(
+    judge: Judge, answers: Sequence[Floats], full: Blend, cost: Callable[[int], float], limit: float, *, few: bool
+) -> Blend:
+    """The smallest form that the best one does not clearly beat; where the rows are too `few` to tell, the best one, as
+    ensembles mostly are better. Forms whose cost is over `limit` only when there is no other. `cost(index)` of a member, in
+    the unit of `limit`."""
     ranked = sorted(full.weights, key=lambda index: (-full.weights[index], index))
     losses = {index: judge.loss(judge.part(answers[index])) for index in range(len(answers))}
     best = min(losses, key=lambda index: (losses[index], index))
     forms = [Blend({best: 1.0}, losses[best])]
     forms += [greedy(judge, answers, ranked[:size], lambda: False) for size in range(2, len(ranked))]
     forms.append(full)
+    forms.append(greedy(judge, answers, range(len(answers)), lambda: False, cost=cost, limit=limit))
     affordable = [form for form in forms if sum(cost(index) for index in form.weights) <= limit] or forms[:1]
     top = min(affordable, key=lambda form: form.loss)
+    if few:
+        return top
     reference = judge.part(mix(answers, top))
     for form in affordable:
         if form is top or not judge.better(reference, judge.part(mix(answers, form))):

@@ -15,7 +15,7 @@ from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail, JobState, 
 from opsml_cli.domain.metric_names import higher_is_better
 from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, model_folder, threshold, trials
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM
+from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM, NEURAL
 from opsml_cli.local.automl.prepare import Prepared, for_refit
 from opsml_cli.local.automl.search import Clock, as_trial, refit_seconds
 
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _TREE_MICROSECONDS = 0.065
 _BOOSTER_MICROSECONDS = 2.0
 _LINEAR_MICROSECONDS = 40.0
-_MOST_MICROSECONDS = 300.0
+_MOST_MICROSECONDS = 350.0
+_MOST_OF_FEW = 700.0  # where the rows are few, more members are worth their time
 _MOST_BYTES = 25_000_000
 
 
@@ -101,7 +102,7 @@ def finish(
 def _cost(result: Result) -> float:
     """The share of what a served model may cost; the larger of time and size."""
     part = result.part
-    trees = sum(result.rounds) * max(1, part.outputs)
+    trees = sum(result.rounds) * max(1, part.outputs) if part.boosters else 0
     spent = _LINEAR_MICROSECONDS * len(part.linear) + _BOOSTER_MICROSECONDS * len(part.boosters) + _TREE_MICROSECONDS * trees
     size = sum(len(text) for text in part.boosters)
     return max(spent / _MOST_MICROSECONDS, size / _MOST_BYTES)
@@ -118,7 +119,15 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     everyone = range(len(results))
     full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
     whole = prepared.spec.serve == "ensemble"
-    form = full if whole else ensemble.served(judge, answers, full, lambda index: _cost(results[index]), 1.0)
+    available = max(0.1, clock.left() + 0.3 * clock.finish)
+
+    def cost(index: int) -> float:
+        # What cannot be fitted again on all rows in time is worth less than what can.
+        again = refit_seconds(results[index], prepared.grown) / available if _refits(prepared) else 0.0
+        return max(_cost(results[index]) * (_MOST_MICROSECONDS / _MOST_OF_FEW if few else 1.0), again)
+
+    few = ensemble.few_to_tell(problem)
+    form = full if whole else ensemble.served(judge, answers, full, cost, 1.0, few=few)
     finished = [as_trial(result) for result in results]
     members = tuple((results[index], weight) for index, weight in form.weights.items())
     single = len(form.weights) == 1
@@ -188,13 +197,18 @@ class _Figures:
         return cls(evaluation.measure(problem, held.truth, answer, cut), baseline, intervals, answer)
 
 
+def _refits(prepared: Prepared) -> bool:
+    """Whether there are rows that the search has not learned from."""
+    held = prepared.held
+    return (held is not None and held.ours) or len(prepared.problem.folds) == 1
+
+
 def _refit(
     prepared: Prepared, chosen: _Chosen, clock: Clock, events: Events, parts: Sequence[Part]
 ) -> tuple[Sequence[Part], Encoding, bool]:
     """Fit the members again on all rows, the held out ones included, with the rounds that the search found; the test
     figures stay those of the model before. Without the time for it, the model stays as it is."""
-    held = prepared.held
-    if (held is None or not held.ours) and len(prepared.problem.folds) > 1:
+    if not _refits(prepared):
         return parts, prepared.encoding, False
     needed = sum(refit_seconds(result, prepared.grown) for result, _ in chosen.members)
     if needed > clock.left() + 0.3 * clock.finish:
@@ -208,7 +222,7 @@ def _refit(
     try:
         for result, weight in chosen.members:
             rounds: tuple[int, ...] | None = None
-            if result.candidate.algorithm in (LIGHTGBM, *FORESTS):
+            if result.candidate.algorithm in (LIGHTGBM, *FORESTS, NEURAL):
                 rounds = (round(sum(result.rounds) / len(result.rounds)),) * len(problem.folds)
             part, _, _ = trials.run(problem, binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))

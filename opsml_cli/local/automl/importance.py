@@ -52,11 +52,11 @@ def _boosted(part: Part, rows: Floats) -> Floats:
 def _linear(part: Part, rows: Floats, width: int) -> Floats:
     import numpy as np
 
-    from opsml_cli.local.automl.scoring import Linear
+    from opsml_cli.local.automl.scoring import dense
 
     sizes = np.zeros(width)
     for arrays in part.linear:
-        model = Linear(arrays)
+        model = dense(arrays)
         middle = np.nanmedian(rows, axis=0) if len(rows) else np.zeros(width)
         base = np.nan_to_num(middle)
         for index in range(width):

@@ -27,7 +27,7 @@ _MOST_STEPS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class _Design:
+class Design:
     """The problem's rows as a matrix (sparse when large), and how its columns map to scoring.Linear's arrays."""
 
     rows: Any
@@ -57,11 +57,15 @@ class _Design:
 
 def too_large(problem: Problem) -> bool:
     """Whether the design would need more memory or time than a linear model is worth."""
-    width = sum(2 if not feature.codes else min(feature.codes, MOST_CODES) + 1 for feature in problem.features)
-    return width * len(problem.target) * max(1, problem.outputs - 1) > MOST_CELLS
+    return width(problem) * len(problem.target) * max(1, problem.outputs - 1) > MOST_CELLS
 
 
-def _design(problem: Problem) -> _Design:
+def width(problem: Problem) -> int:
+    """Columns of the design."""
+    return sum(2 if not feature.codes else min(feature.codes, MOST_CODES) + 1 for feature in problem.features)
+
+
+def design(problem: Problem) -> Design:
     import numpy as np
     from scipy import sparse
 
@@ -88,7 +92,7 @@ def _design(problem: Problem) -> _Design:
     rows = sparse.hstack(blocks, format="csr")
     if rows.shape[0] * rows.shape[1] <= _MOST_DENSE_CELLS:  # several times faster than sparse products
         rows = rows.toarray()
-    return _Design(rows, numbers, mean, scale, categories, sizes, offsets)
+    return Design(rows, numbers, mean, scale, categories, sizes, offsets)
 
 
 def run(
@@ -103,26 +107,26 @@ def run(
         raise StoppedError
     # One thread a fold: the linear algebra library's own threads cost ten times the work itself on a busy machine.
     with threadpool_limits(1, user_api="blas"):
-        design = _design(problem)
+        table = design(problem)
         alpha = float(str(parameters["alpha"]))
         with ThreadPoolExecutor(max_workers=workers) as pool:
-            fitted = list(pool.map(lambda fold: _fit(problem, design, fold, alpha=alpha, watch=watch), problem.folds))
+            fitted = list(pool.map(lambda fold: _fit(problem, table, fold, alpha=alpha, watch=watch), problem.folds))
         binary = problem.binary
         link = "none" if problem.task is Task.REGRESSION else "logistic" if binary else "softmax"
         answer = np.zeros((len(problem.target), problem.outputs))
         for fold, (weight, intercept) in zip(problem.folds, fitted, strict=True):
-            answer[fold.valid] = scoring.linked(design.rows[fold.valid] @ weight + intercept, link)
-    arrays = design.arrays(np.mean([weight for weight, _ in fitted], axis=0), np.mean([first for _, first in fitted], axis=0))
+            answer[fold.valid] = scoring.linked(table.rows[fold.valid] @ weight + intercept, link)
+    arrays = table.arrays(np.mean([weight for weight, _ in fitted], axis=0), np.mean([first for _, first in fitted], axis=0))
     part = Part(algorithm, 1.0, link, 1 if binary else problem.outputs, (), [arrays])
     return part, answer[problem.scored], ()
 
 
-def _fit(problem: Problem, design: _Design, fold: Fold, *, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
+def _fit(problem: Problem, table: Design, fold: Fold, *, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
     """(columns, outputs) weights and (outputs,) intercepts, learned from the fold's training rows."""
     import numpy as np
 
     watch.check()
-    learn = design.rows[fold.train]
+    learn = table.rows[fold.train]
     scale = None if problem.weights is None else problem.weights[fold.train]
     if problem.task is Task.REGRESSION:
         return _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
@@ -135,7 +139,7 @@ def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float,
     import numpy as np
     from scipy.optimize import minimize
 
-    count, width = rows.shape
+    count, wide = rows.shape
     share = np.full(count, 1.0 / count) if scale is None else scale / scale.sum()
     wanted = (labels == 1).astype(np.float64)[:, None] if outputs == 1 else np.eye(outputs)[labels]
     penalty = alpha / count
@@ -143,7 +147,7 @@ def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float,
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         watch.check()
-        weight, intercept = flat[:-outputs].reshape(width, outputs), flat[-outputs:]
+        weight, intercept = flat[:-outputs].reshape(wide, outputs), flat[-outputs:]
         scores = rows @ weight + intercept
         if outputs == 1:
             value = float(share @ (np.logaddexp(0.0, scores) - wanted * scores)[:, 0])
@@ -156,9 +160,9 @@ def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float,
         slope = np.concatenate([(turned @ residual + penalty * weight).ravel(), residual.sum(axis=0)])
         return value + 0.5 * penalty * float((weight**2).sum()), slope
 
-    start = np.zeros((width + 1) * outputs)
+    start = np.zeros((wide + 1) * outputs)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MOST_STEPS, "maxcor": 20, "ftol": 1e-7}).x
-    return found[:-outputs].reshape(width, outputs), found[-outputs:]
+    return found[:-outputs].reshape(wide, outputs), found[-outputs:]
 
 
 def _elastic_net(rows: Any, values: Any, scale: Any, alpha: float) -> tuple[Floats, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.algorithms import known_algorithm
@@ -18,6 +18,7 @@ FOREST = "RandomForest"
 RANDOM_TREES = "ExtremeRandomTrees"
 FORESTS = (FOREST, RANDOM_TREES)
 ENSEMBLE = "VotingEnsemble"
+NEURAL = "NeuralNetwork"  # Azure's own networks for tables are of another kind, and have other names
 LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
 
 
@@ -31,7 +32,7 @@ class Candidate:
 
 
 def trained_here(task: Task) -> tuple[str, ...]:
-    return (LIGHTGBM, LINEAR[task], FOREST, RANDOM_TREES)
+    return (LIGHTGBM, LINEAR[task], FOREST, RANDOM_TREES, NEURAL)
 
 
 def algorithms(task: Task, allowed: Sequence[str], blocked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -68,8 +69,9 @@ def _boosted(cost: float, **changes: object) -> Candidate:
     return Candidate(LIGHTGBM, {**_BASE, **changes}, cost)
 
 
-def portfolio(task: Task, rows: int, allowed: Sequence[str]) -> list[Candidate]:
-    """The fixed part, best first impression first. Small tables get trees that need fewer rows."""
+def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False) -> list[Candidate]:
+    """The fixed part, best first impression first. Small tables get trees that need fewer rows; `skewed` targets (see
+    Problem) are learned by their logarithm too."""
     small = rows < 5000
     leaf = 20 if rows >= 2000 else max(2, rows // 100)
     fine = 1023 if rows >= 10_000 else 255
@@ -88,10 +90,16 @@ def portfolio(task: Task, rows: int, allowed: Sequence[str]) -> list[Candidate]:
                  bagging_fraction=0.8, lambda_l2=5.0),
         Candidate(RANDOM_TREES, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
     ]  # fmt: skip
+    listed.insert(4, Candidate(NEURAL, {"units": 64, "alpha": 0.001, "learning_rate": 0.002}, 3.0))
+    if skewed:
+        logged = [
+            replace(each, parameters={**each.parameters, "log_target": True}) for each in (listed[1], listed[3], listed[8])
+        ]
+        listed[3:3] = logged
     return [candidate for candidate in listed if candidate.algorithm in allowed]
 
 
-def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) -> Iterator[Candidate]:
+def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int, *, skewed: bool = False) -> Iterator[Candidate]:
     """Without end; the same for the same seed."""
     import numpy as np
 
@@ -101,6 +109,10 @@ def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) 
         if LIGHTGBM not in allowed:
             yield _other(task, allowed, draw)
             continue
+        if NEURAL in allowed and draw.random() < 0.12:
+            yield _network(draw)
+            continue
+        logged: dict[str, object] = {"log_target": True} if skewed and draw.random() < 0.5 else {}
         leaves = int(np.exp(draw.uniform(np.log(4), np.log(128 if rows >= 5000 else 48))))
         yield _boosted(
             1.0 + leaves / 40,
@@ -113,13 +125,27 @@ def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int) 
             extra_trees=bool(draw.random() < 0.2),
             native_categories=bool(draw.random() < 0.25),
             max_bin=1023 if rows >= 10_000 and draw.random() < 0.5 else 255,
+            **logged,
         )
+
+
+def _network(draw: np.random.Generator) -> Candidate:
+    import numpy as np
+
+    parameters: dict[str, object] = {
+        "units": int(draw.choice([32, 64, 128])),
+        "alpha": round(float(np.exp(draw.uniform(np.log(1e-5), np.log(0.1)))), 6),
+        "learning_rate": round(float(np.exp(draw.uniform(np.log(5e-4), np.log(5e-3)))), 5),
+    }
+    return Candidate(NEURAL, parameters, 3.0)
 
 
 def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator) -> Candidate:
     import numpy as np
 
     forests = [name for name in FORESTS if name in allowed]
+    if NEURAL in allowed and (draw.random() < 0.4 or (not forests and LINEAR[task] not in allowed)):
+        return _network(draw)
     if forests and (LINEAR[task] not in allowed or draw.random() < 0.7):
         parameters: dict[str, object] = {
             "trees": int(draw.integers(60, 160)),

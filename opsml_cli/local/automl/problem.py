@@ -48,6 +48,17 @@ class Problem:
         return self.outputs == 2
 
     @property
+    def skewed(self) -> bool:
+        """Whether a regression's values are not negative and spread over ratios rather than differences."""
+        import numpy as np
+
+        if self.task is not Task.REGRESSION or "absolute" in self.metric:
+            return False
+        values = self.target.astype(np.float64)
+        spread = values.std()
+        return bool(values.min() >= 0 and spread > 0 and (((values - values.mean()) / spread) ** 3).mean() > 1.0)
+
+    @property
     def scored(self) -> Ints:
         """The rows that some fold scores, in order."""
         import numpy as np

@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import JobState, Limits, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, linear, portfolio, trials
+from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, trials
 from opsml_cli.local.automl.portfolio import Candidate
 from opsml_cli.local.automl.trials import Result
 
@@ -76,6 +75,7 @@ class Search:
         self._events = events
         self._binned = boosting.Binned(problem)
         self._lock = threading.Lock()
+        self._few = ensemble.few_to_tell(problem)
         self.results: list[Result] = []
         self.stopped = False
         self.unfinished: list[Trial] = []
@@ -129,14 +129,19 @@ class Search:
 
     def _candidates(self) -> Iterator[Candidate]:
         problem, rows = self._problem, len(self._problem.target)
-        listed = portfolio.portfolio(problem.task, rows, self._plan.algorithms)
-        drawn = portfolio.random_candidates(problem.task, rows, self._plan.algorithms, problem.seed)
-        for candidate in chain(listed, drawn):
-            if candidate.algorithm != portfolio.LINEAR[problem.task] or not linear.too_large(problem):
-                yield candidate
-            elif len(self._plan.algorithms) == 1:
-                self.unfinished.append(_empty("0", candidate, JobState.FAILED, 0.0, "the table is too wide for a linear model"))
-                return
+        unfit = {
+            portfolio.LINEAR[problem.task]: linear.too_large(problem),
+            portfolio.NEURAL: neural.unfit(problem),
+        }
+        usable = [name for name in self._plan.algorithms if not unfit.get(name)]
+        if not usable:
+            wanted = Candidate(self._plan.algorithms[0])
+            reason = "the table is too large for a model of this kind"
+            self.unfinished.append(_empty("0", wanted, JobState.FAILED, 0.0, reason))
+            return
+        skewed = problem.skewed
+        yield from portfolio.portfolio(problem.task, rows, usable, skewed=skewed)
+        yield from portfolio.random_candidates(problem.task, rows, usable, problem.seed, skewed=skewed)
 
     def _enough(self) -> bool:
         if self._events.stop_requested():
@@ -178,13 +183,13 @@ class Search:
         """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
         clock = self._plan.clock
         with self._lock:
-            ranked = sorted(self.results, key=self._loss)[:3]
+            ranked = sorted(self.results, key=self._loss)[: 5 if self._few else 3]
         if not ranked:
             return clock.started + (clock.end - clock.started) * 0.5
-        # One model is served more often than three: half of the others' time is a fair bet.
         each = [refit_seconds(result, self._plan.grown) for result in ranked]
-        reserve = each[0] + 0.5 * sum(each[1:])
-        return clock.end - min(0.3 * clock.total, reserve + 0.2)
+        # On many rows one model is served more often than three: half of the others' time is a fair bet.
+        reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
+        return clock.end - min(0.3 * clock.total, _SLACK * reserve + 0.2)
 
     def _loss(self, result: Result) -> float:
         value = result.metrics.get(self._problem.metric, math.nan)

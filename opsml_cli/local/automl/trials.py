@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from opsml_cli.domain.job import Task
 from opsml_cli.local import leftovers
 from opsml_cli.local.automl import boosting, metrics, scoring
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, Candidate
+from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, NEURAL, Candidate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,8 @@ def run(
     """Fit the candidate on every fold: its part, its answers on the scored rows, its rounds. Raises boosting.StoppedError."""
     import numpy as np
 
+    if candidate.parameters.get("log_target"):
+        return _logged(problem, binned, candidate, watch, workers=workers, rounds=rounds)
     answer = np.zeros((len(problem.target), problem.outputs))
     if candidate.algorithm == LIGHTGBM:
         fitted = boosting.fit_bag(problem, binned, candidate.parameters, watch, workers=workers, rounds=rounds)
@@ -64,9 +66,29 @@ def run(
         from opsml_cli.local.automl import forest
 
         return forest.run(problem, binned, candidate, watch, workers)
-    from opsml_cli.local.automl import linear
+    from opsml_cli.local.automl import linear, neural
 
+    if candidate.algorithm == NEURAL:
+        return neural.run(problem, candidate.parameters, watch, candidate.algorithm, workers=workers, rounds=rounds)
     return linear.run(problem, candidate.parameters, watch, candidate.algorithm, workers)
+
+
+def _logged(
+    problem: Problem,
+    binned: boosting.Binned,
+    candidate: Candidate,
+    watch: boosting.Watch,
+    *,
+    workers: int,
+    rounds: tuple[int, ...] | None,
+) -> tuple[Part, Floats, tuple[int, ...]]:
+    """As `run`, learning the logarithm of a target that is not negative: errors then count by their ratio."""
+    import numpy as np
+
+    inner = replace(problem, target=np.log1p(problem.target.astype(np.float64)))
+    plain = replace(candidate, parameters={key: each for key, each in candidate.parameters.items() if key != "log_target"})
+    part, answer, done = run(inner, binned.of_target(inner), plain, watch, workers=workers, rounds=rounds)
+    return replace(part, link="exp"), scoring.linked(answer, "exp"), done
 
 
 def measure(problem: Problem, answer: Floats) -> dict[str, float]:
@@ -158,7 +180,7 @@ def answer_of(part: Part, matrix: Floats) -> Floats:
     if total is not None:
         return scoring.linked(total / len(part.boosters), part.link)
     for arrays in part.linear:
-        found = scoring.linked(scoring.Linear(arrays).scores(matrix), part.link)
+        found = scoring.linked(scoring.dense(arrays).scores(matrix), part.link)
         total = found if total is None else total + found
     assert total is not None
     return total / len(part.linear)

@@ -10,7 +10,7 @@ numbers and through LightGBM's single-row C call; pandas is touched only when a 
 
 from .boosters import Booster
 from .encoder import Encoder, numbers_of
-from .members import Linear, Member, linked, softmax
+from .members import Linear, Member, Network, dense, linked, softmax
 from .model import FORMAT, TabularModel, _load_pyfunc, load
 from .values import (
     DATE_PARTS,
@@ -34,12 +34,14 @@ __all__ = [
     "Encoder",
     "Linear",
     "Member",
+    "Network",
     "TabularModel",
     "UnfitError",
     "_load_pyfunc",
     "boolean_of",
     "category_text",
     "date_parts",
+    "dense",
     "is_missing",
     "linked",
     "load",

@@ -55,6 +55,28 @@ class Linear:
         return result
 
 
+class Network:
+    """Small networks of two hidden layers side by side, their outputs averaged: the first layers are one Linear; then for
+    each of the b networks `hidden` (b, h, g), `last` (b, g, k), and their intercepts (b, g) and (b, k)."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._first = Linear(arrays)
+        self._hidden, self._hidden_intercept = arrays["hidden"], arrays["hidden_intercept"]
+        self._last, self._last_intercept = arrays["last"], arrays["last_intercept"]
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """(n, k) raw scores."""
+        count = len(self._hidden)
+        first = np.maximum(self._first.scores(matrix), 0.0).reshape(len(matrix), count, -1)
+        hidden = np.maximum(np.einsum("nbh,bhg->nbg", first, self._hidden) + self._hidden_intercept, 0.0)
+        return np.asarray((np.einsum("nbg,bgk->nbk", hidden, self._last) + self._last_intercept).mean(axis=1))
+
+
+def dense(arrays: Mapping[str, np.ndarray]) -> Linear | Network:
+    """The model that the arrays hold."""
+    return Network(arrays) if "hidden" in arrays else Linear(arrays)
+
+
 class Member:
     """A weighted part of the ensemble: a bag of boosters or a linear model."""
 
@@ -62,14 +84,14 @@ class Member:
         self.weight = float(document["weight"])
         self.link = document["link"]  # from the parts' mean to the answer: see `linked`
         self.boosters: list[Booster] = []
-        self.linear: list[Linear] = []
+        self.linear: list[Linear | Network] = []
         for name in document["files"]:
             if document["kind"] == "lightgbm":
                 text = (folder / name).read_text(encoding="utf-8")
                 self.boosters.append(Booster(text, int(document["outputs"]), width))
             else:
                 with np.load(folder / name, allow_pickle=False) as arrays:
-                    self.linear.append(Linear({key: arrays[key] for key in arrays.files}))
+                    self.linear.append(dense({key: arrays[key] for key in arrays.files}))
         self.outputs = outputs
 
     def answer(self, matrix: np.ndarray) -> np.ndarray:
@@ -95,12 +117,14 @@ class Member:
 def linked(scores: np.ndarray, link: str) -> np.ndarray:
     """Apply a member's link to the mean of its parts: (n, outputs) to (n, k).
 
-    `none`; `positive`: one column, the second class's probability; `share`: bounded votes, one column a class or the second
-    class alone; `logistic` and `softmax`: scores."""
+    `none`; `exp`: the logarithm of a value and one; `positive`: one column, the second class's probability; `share`: bounded
+    votes, one column a class or the second class alone; `logistic` and `softmax`: scores."""
     if link == "none":
         return scores
     if link == "softmax":
         return softmax(scores)
+    if link == "exp":
+        return np.asarray(np.expm1(np.minimum(scores, 700.0)))
     if link == "logistic":
         scores = 1.0 / (1.0 + np.exp(-np.clip(scores, -700.0, 700.0)))
     elif link == "share":
