@@ -6,18 +6,19 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opsml_cli.domain import names
-from opsml_cli.domain.errors import ConflictError, OpsmlError, UsageError
+from opsml_cli.domain.errors import ConflictError, NotAllowedError, OpsmlError, UsageError
 from opsml_cli.domain.job import Job, JobKind, JobState
-from opsml_cli.emulator import uris
+from opsml_cli.emulator import inference, uris
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.jobs import common, inputs, pipeline, resource
 from opsml_cli.emulator.jobs.assembly import Assembly
 from opsml_cli.emulator.resources import who
 from opsml_cli.emulator.wire import Call, WireError
+from opsml_cli.local import endpoint_scripts
 from opsml_cli.local.batch import scoring_run
 from opsml_cli.local.batch.records import MODEL, BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
@@ -92,12 +93,20 @@ def start(call: Call, deployment: BatchDeployment, asked: Invocation) -> None:
     assembly.check(document)
     jobs = call.served.local.jobs
     try:
+        _check_script(call, deployment)
         call.served.local.pipelines.begin_snapshot(assembly.snapshot(document), labels, asked.experiment)
     except ConflictError as error:
         raise WireError(409, f"{error.message}.", inner=("Conflict",)) from error
     except OpsmlError as error:
         jobs.record_failed(_stillborn(call, asked, labels), error.message + (f": {error.cause}" if error.cause else ""))
     resource.save_notes(call, asked.name, {"properties": properties(deployment), "createdBy": who(call)})
+
+
+def _check_script(call: Call, deployment: BatchDeployment) -> None:
+    """NotAllowedError for a scoring script that nobody answers for."""
+    code = deployment.settings.get("codeConfiguration")
+    if code is not None and not call.site.trust:
+        raise NotAllowedError(f"the scoring script {code['scoringScript']} {endpoint_scripts.UNTRUSTED}")
 
 
 def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked: Invocation) -> dict[str, Any]:
@@ -120,8 +129,14 @@ def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked
         raise WireError(400, f"The input {name} of type {kind} is no data.", inner=("BadArgument", "ArgumentInvalid"))
     label = item["uri"].rstrip("/").rpartition("/")[2] if kind == "uri_file" else None
     path = assembly.path(scoring_run.INPUT, kind, item["uri"])
-    settings = scoring_run.settings_of(deployment.settings, label)
-    return scoring_run.document(call.served.local.root, deployment.asset, kind, path, settings)
+    said, model = deployment.settings, deployment.asset
+    settings = scoring_run.settings_of(said, label, inference.mount_of(call, model))
+    code = said.get("codeConfiguration")
+    wanted = scoring_run.Call(model, kind, path, settings)
+    if code is not None:
+        environment = said.get("environmentVariables", {})
+        wanted = replace(wanted, code=assembly.code(code["codeId"]), environment=environment)
+    return scoring_run.document(call.served.local.root, wanted)
 
 
 def _settings(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from opsml_cli.domain.errors import NotFoundError, OpsmlError, UsageError
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.resources import when
 from opsml_cli.emulator.wire import WireError
+from opsml_cli.local import annotations as notes
+from opsml_cli.local.model_adoption import KIND as MODEL_NOTES
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
@@ -126,6 +128,20 @@ def model_of(call: Call, found: names.AssetRef) -> str:
         parameters = {"modelId": str(found)}
         raise WireError(404, f"Model {found} not found.", inner=("NotFound", "ModelNotFound"), parameters=parameters) from error
     return f"{model.name}:{model.version}"
+
+
+def mount_of(call: Call, model: str) -> str:
+    """The name of what was registered as the model (`name:version`, or empty), which a container has below AZUREML_MODEL_DIR;
+    "" for a single file, which lies there itself."""
+    name, _, version = model.partition(":")
+    if not name:
+        return "model"
+    with call.served.local.store.read() as connection:
+        said = notes.find(connection, MODEL_NOTES, name, version) or {}
+    found = str(said.get("modelUri") or "").rstrip("/").rpartition("/")[2]
+    if found in ("", ".", ".."):
+        return "model"
+    return "" if (call.served.local.layout.model(name, version) / found).is_file() else found
 
 
 def percents(body: Body, name: str) -> dict[str, int] | None:

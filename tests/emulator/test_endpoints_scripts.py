@@ -128,6 +128,65 @@ def test_a_script_that_does_not_start_fails_the_deployment(
     ml.online_endpoints.begin_delete("broken").result()
 
 
+BATCH = """
+import json, os
+from pathlib import Path
+
+def init():
+    global factor
+    with open(os.path.join(os.environ["AZUREML_MODEL_DIR"], "weights.json")) as file:
+        factor = json.load(file)["factor"]
+
+def run(mini_batch):
+    return [f"{Path(path).name} {len(Path(path).read_text()) * factor}" for path in mini_batch]
+"""
+
+
+def batch_job(emulator: Emulated, ml: Any, files: Path, endpoint: str) -> Any:
+    """The finished job of a deployment that scores two files by a script."""
+    from azure.ai.ml import Input
+    from azure.ai.ml.entities import (
+        BatchEndpoint,
+        CodeConfiguration,
+        Environment,
+        Model,
+        ModelBatchDeployment,
+        ModelBatchDeploymentSettings,
+    )
+
+    (files / "src" / "score.py").write_text(BATCH)
+    (files / "in").mkdir()
+    for name in ("a.txt", "b.txt"):
+        (files / "in" / name).write_text(name)
+    ml.batch_endpoints.begin_create_or_update(BatchEndpoint(name=endpoint)).result()
+    deployment = ModelBatchDeployment(
+        name="script",
+        endpoint_name=endpoint,
+        model=Model(path=str(files / "weights.json"), name="weights", version="1", type="custom_model"),
+        code_configuration=CodeConfiguration(code=str(files / "src"), scoring_script="score.py"),
+        environment=Environment(image="python:3.11", name="plain", version="1"),
+        settings=ModelBatchDeploymentSettings(mini_batch_size=1, output_file_name="lines.txt"),
+    )
+    ml.batch_deployments.begin_create_or_update(deployment).result()
+    given = {"texts": Input(path=str(files / "in"), type="uri_folder")}
+    job = ml.batch_endpoints.invoke(endpoint_name=endpoint, deployment_name="script", inputs=given)
+    jobs = emulator.workspace.jobs
+    return until(lambda: found if (found := jobs.get(job.name)).status.finished else None, 60.0)
+
+
+def test_a_trusted_batch_script_scores_files(trusting: Emulated, ml: Any, files: Path) -> None:
+    job = batch_job(trusting, ml, files, "batch-script")
+    assert job.status == "Completed", trusting.workspace.jobs.logs(job.name)[0]
+    lines = (trusting.workspace.layout.job(job.name) / "outputs" / "score" / "lines.txt").read_text().splitlines()
+    assert lines == ["a.txt 15", "b.txt 15"]
+
+
+def test_a_batch_script_without_trust_never_runs(emulator: Emulated, files: Path) -> None:
+    job = batch_job(emulator, emulator.ml_client(), files, "batch-untrusted")
+    assert job.status == "Failed"
+    assert "opsml local up --trust" in (job.error or "")
+
+
 def test_a_script_without_trust_never_runs(
     emulator: Emulated, files: Path, deployment: Callable[..., Any], tmp_path: Path
 ) -> None:

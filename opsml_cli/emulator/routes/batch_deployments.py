@@ -102,7 +102,7 @@ def _common(body: Body, properties: Body) -> dict[str, Any]:
 
 
 def _model(call: Call, properties: Body, said: dict[str, Any]) -> str:
-    """The registered model, as name:version; the rest of the deployment goes to `said`."""
+    """The registered model, as name:version ("" where a script needs none); the rest of the deployment goes to `said`."""
     resource = properties.section("resources")
     instances = (resource.integer("instanceCount", 1) if resource is not None else None) or 1
     retries = properties.section("retrySettings")
@@ -112,7 +112,7 @@ def _model(call: Call, properties: Body, said: dict[str, Any]) -> str:
         "compute": properties.text("compute"),
         "codeConfiguration": None
         if code is None
-        else {"codeId": code.text("codeId"), "scoringScript": code.text("scoringScript", required=True)},
+        else {"codeId": code.text("codeId", required=True), "scoringScript": code.text("scoringScript", required=True)},
         "errorThreshold": -1 if threshold is None else threshold,
         "loggingLevel": properties.choice("loggingLevel", ("Info", "Warning", "Debug")) or "Info",
         "maxConcurrencyPerInstance": properties.integer("maxConcurrencyPerInstance", 1) or 1,
@@ -128,6 +128,8 @@ def _model(call: Call, properties: Body, said: dict[str, Any]) -> str:
     }
     model = properties.section("model")
     reference = None if model is None else model.text("assetId")
+    if reference is None and code is not None:
+        return ""
     if reference is None:
         raise properties.wrong("model", "a registered model is required.", "ArgumentNullOrEmpty")
     found = inference.asset(reference, "models", call.served)
@@ -207,7 +209,7 @@ def _shown_model(served: Served, deployment: BatchDeployment) -> dict[str, Any]:
         "retrySettings",
     )
     model = {"referenceType": "Id", "assetId": f"{served.arm_id}/models/{name}/versions/{version}"}
-    return {"properties": said.get("properties", {}), "model": model, **{key: said.get(key) for key in kept}}
+    return {"properties": said.get("properties", {}), "model": model if name else None, **{key: said.get(key) for key in kept}}
 
 
 def _shown_component(deployment: BatchDeployment) -> dict[str, Any]:
@@ -266,7 +268,8 @@ ROUTES = (
         _ONE,
         put,
         "write",
-        note="a registered MLflow model, or a pipeline component; mini batches, retries, concurrency are without effect",
+        note="a registered MLflow model, a scoring script (with `local up --trust`), or a pipeline component; retries and "
+        "concurrency are without effect",
     ),
     Route("PATCH", _ONE, patch, "write"),
     Route("DELETE", _ONE, delete, "write"),

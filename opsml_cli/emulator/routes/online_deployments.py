@@ -17,7 +17,6 @@ from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.local import annotations as notes
 from opsml_cli.local import endpoint_scripts, vm_sizes
 from opsml_cli.local.endpoint_records import Script
-from opsml_cli.local.model_adoption import KIND as MODEL_NOTES
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
@@ -246,23 +245,10 @@ def _script(call: Call, spec: DeploySpec, code: Mapping[str, Any] | None) -> tup
         return None, f"the scoring script {entry} lies in an image, and on this machine there are none"
     try:
         tree = inputs.code_tree(call, code["codeId"])
-        return endpoint_scripts.keep(call.served.local.layout, spec.endpoint, tree, entry, _mount(call, spec.model)), None
+        mount = inference.mount_of(call, str(spec.model))
+        return endpoint_scripts.keep(call.served.local.layout, spec.endpoint, tree, entry, mount), None
     except (NotFoundError, InvalidInputError) as error:
         return None, inference.told(error)
-
-
-def _mount(call: Call, model: names.AssetRef) -> str:
-    """The name of what was registered as the model, which a container has below AZUREML_MODEL_DIR; "" for a single file, which
-    lies there itself."""
-    if not model.name:
-        return "model"
-    with call.served.local.store.read() as connection:
-        said = notes.find(connection, MODEL_NOTES, model.name, model.version or "") or {}
-    name = str(said.get("modelUri") or "").rstrip("/").rpartition("/")[2]
-    folder = call.served.local.layout.model(model.name, model.version or "1")
-    if (folder / name).is_file():
-        return ""
-    return name if name not in ("", ".", "..") else "model"
 
 
 # What there is

@@ -1,17 +1,17 @@
 """What the one step of a model deployment's run does: every row of its input, scored by a registered model.
 
 `python -m opsml_cli.local.batch.scoring --root R --model NAME:VERSION --input PATH --output FOLDER`, with the deployment's
-settings as JSON in the environment variable BATCH_SCORING. The output has one line a row: number of the row in its file,
-prediction, file."""
+settings as JSON in the environment variable BATCH_SCORING."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from opsml_cli.domain.errors import InvalidInputError, OpsmlError
 from opsml_cli.domain.names import parse_ref
 
 if TYPE_CHECKING:
+    from opsml_cli.domain.model import Model
     from opsml_cli.local.serving.scorers import Scorer
 
 SETTINGS = "BATCH_SCORING"
@@ -29,16 +30,25 @@ _ROWS = 10_000  # scored at once
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`error_threshold`: how many files may fail (-1: any number); `append`: predictions are written, not only counted."""
+    """`error_threshold`: how many files may fail (-1: any number); `append`: predictions are written, not only counted;
+    `label`: how the one file of an input is told of. `script`, a path in the working folder, scores `batch` files at a time in
+    place of the model, which it finds as `mount`."""
 
     file_name: str = "predictions.csv"
     error_threshold: int = -1
     append: bool = True
     label: str | None = None
+    script: str | None = None
+    batch: int = 10
+    mount: str = "model"
 
     @classmethod
     def read(cls, text: str) -> Settings:
         return cls(**json.loads(text or "{}"))
+
+
+# From files with their names to lines of the output.
+Work = Callable[[Sequence[tuple[Path, str]]], Iterator[str]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,45 +66,83 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(root: Path, model: str, source: Path, output: Path, settings: Settings) -> None:
     """Score `source`, a file or a folder of files, into `output`/<file name>. InvalidInputError when too many files fail."""
-    scorer = _scorer(root, model)
     output.mkdir(parents=True, exist_ok=True)
+    work = _scripted(root, model, output, settings) if settings.script else _by_model(root, model)
+    files = list(_files(source, settings.label))
+    size = settings.batch if settings.script else 1
     scored = failed = 0
     with (output / settings.file_name).open("w", encoding="utf-8", newline="") as target:
-        writer = csv.writer(target, lineterminator="\n")
-        for path, label in _files(source, settings.label):
+        for start in range(0, len(files), size):
+            batch = files[start : start + size]
+            told = ", ".join(label for _, label in batch)
             try:
-                for number, prediction in enumerate(_predictions(scorer, path)):
+                for line in work(batch):
                     scored += 1
                     if settings.append:
-                        writer.writerow([number, prediction, label])
-            except OpsmlError as error:
-                failed += 1
-                say(f"{label}: {error.message}")
+                        target.write(f"{line}\n")
+            except Exception as error:  # a script may raise anything
+                failed += len(batch)
+                say(f"{told}: {error.message if isinstance(error, OpsmlError) else f'{type(error).__name__}: {error}'}")
                 if 0 <= settings.error_threshold < failed:
                     raise InvalidInputError(f"more than {settings.error_threshold} files failed") from error
             else:
-                say(f"{label}: scored")
+                say(f"{told}: scored")
     if not settings.append:
         (output / settings.file_name).unlink()
-    say(f"{scored} rows scored by model {model}, {failed} files failed")
+    say(f"{scored} results of {settings.script or f'model {model}'}, {failed} files failed")
     if failed and not scored:
         raise InvalidInputError("no file could be scored")
 
 
-def _scorer(root: Path, model: str) -> Scorer:
+def _by_model(root: Path, model: str) -> Work:
+    """A line a row: its number in the file, the prediction, the file."""
+    from opsml_cli.local.models import quiet_mlflow
+    from opsml_cli.local.serving import scorers
+
+    found = _verified(root, model)
+    quiet_mlflow()
+    try:
+        scorer = scorers.load(Path(found.path), own=found.own)
+    except Exception as error:  # a foreign model may raise anything
+        raise InvalidInputError(f"the model does not load: {type(error).__name__}: {error}") from error
+
+    def work(batch: Sequence[tuple[Path, str]]) -> Iterator[str]:
+        for path, label in batch:
+            for number, prediction in enumerate(_predictions(scorer, path)):
+                yield _csv_line((number, prediction, label))
+
+    return work
+
+
+def _scripted(root: Path, model: str, output: Path, settings: Settings) -> Work:
+    from opsml_cli.local.batch.scripted import BatchScript
+
+    assert settings.script is not None
+    found = Path(_verified(root, model).path) if model else None
+    try:
+        script = BatchScript(Path.cwd() / settings.script, found, settings.mount, output)
+    except Exception as error:
+        raise InvalidInputError(f"the scoring script does not start: {type(error).__name__}: {error}") from error
+    return lambda batch: script.lines([path for path, _ in batch])
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(values)
+    return text.getvalue()
+
+
+def _verified(root: Path, model: str) -> Model:
     """The model, its files proven, and trusted: NotAllowedError otherwise."""
     from opsml_cli.local.layout import Layout
-    from opsml_cli.local.models import LocalModels, quiet_mlflow
-    from opsml_cli.local.serving import scorers
+    from opsml_cli.local.models import LocalModels
     from opsml_cli.local.store import Store
 
     store = Store(root)
     try:
-        found = LocalModels(Layout(root), store).verified(parse_ref(model))
+        return LocalModels(Layout(root), store).verified(parse_ref(model))
     finally:
         store.close()
-    quiet_mlflow()
-    return scorers.load(Path(found.path), own=found.own)
 
 
 def _files(source: Path, label: str | None) -> Iterator[tuple[Path, str]]:

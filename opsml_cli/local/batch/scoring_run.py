@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,44 @@ STEP = "batchscoring"
 MODULE = "opsml_cli.local.batch.scoring"
 
 
-def settings_of(said: Mapping[str, Any], label: str | None) -> scoring.Settings:
-    """The step's settings as a deployment has them. `label`: how the one file of the input is told of."""
+def settings_of(said: Mapping[str, Any], label: str | None, mount: str) -> scoring.Settings:
+    """The step's settings as a deployment has them. `label`: how the one file of the input is told of; `mount`: under which
+    name a script finds the model."""
+    code = said.get("codeConfiguration")
     return scoring.Settings(
         file_name=said.get("outputFileName") or "predictions.csv",
         error_threshold=int(said.get("errorThreshold", -1)),
         append=said.get("outputAction", "AppendRow") == "AppendRow",
         label=label,
+        script=code["scoringScript"].removeprefix("./") if code else None,
+        batch=int(said.get("miniBatchSize") or 10),
+        mount=mount,
     )
 
 
-def document(root: Path, model: str, kind: str, path: str, settings: scoring.Settings) -> dict[str, Any]:
-    """The pipeline's document. `kind` is the input's type and `path` how a pipeline names its content."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is scored: `model` is name:version ("": a script needs none), `kind` the input's type, `path` how a pipeline names
+    its content, `code` how it names the script's folder; `environment` are the script's own variables."""
+
+    model: str
+    kind: str
+    path: str
+    settings: scoring.Settings
+    code: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def document(root: Path, call: Call) -> dict[str, Any]:
+    """The pipeline's document."""
+    kind = call.kind
     command = (
-        f"python -P -m {MODULE} --root {shlex.quote(str(root))} --model {shlex.quote(model)} "
+        f"python -P -m {MODULE} --root {shlex.quote(str(root))} --model {shlex.quote(call.model)} "
         f"--input ${{{{inputs.{INPUT}}}}} --output ${{{{outputs.{OUTPUT}}}}}"
     )
     return {
         "type": "pipeline",
-        "inputs": {INPUT: {"type": kind, "path": path}},
+        "inputs": {INPUT: {"type": kind, "path": call.path}},
         "outputs": {OUTPUT: {"type": "uri_folder"}},
         "jobs": {
             STEP: {
@@ -46,10 +65,11 @@ def document(root: Path, model: str, kind: str, path: str, settings: scoring.Set
                     "inputs": {INPUT: {"type": kind}},
                     "outputs": {OUTPUT: {"type": "uri_folder"}},
                     "is_deterministic": False,  # each call is a run of its own
+                    **({"code": call.code} if call.code is not None else {}),
                 },
                 "inputs": {INPUT: f"${{{{parent.inputs.{INPUT}}}}}"},
                 "outputs": {OUTPUT: f"${{{{parent.outputs.{OUTPUT}}}}}"},
-                "environment_variables": {scoring.SETTINGS: json.dumps(asdict(settings))},
+                "environment_variables": {**call.environment, scoring.SETTINGS: json.dumps(asdict(call.settings))},
             }
         },
     }

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from opsml_cli.domain.contract import BadRequest, Schema
@@ -55,11 +56,7 @@ def load(folder: Path, release: Release) -> ScriptScorer:
         **release.environment,
     }
     with _loading, _environment(said), _importing(entry.parent):
-        spec = importlib.util.spec_from_file_location(f"opsml_script_{release.revision}", entry)
-        if spec is None or spec.loader is None:
-            raise ContractError(f"the scoring script {script.entry} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = module_of(entry, f"opsml_script_{release.revision}")
         run = getattr(module, "run", None)
         if not callable(run):
             raise ContractError(f"the scoring script {script.entry} has no function run")
@@ -67,6 +64,16 @@ def load(folder: Path, release: Release) -> ScriptScorer:
         if callable(init):
             init()
     return ScriptScorer(run)
+
+
+def module_of(entry: Path, name: str) -> ModuleType:
+    """The script's module, run under `name`. ContractError for what is no Python file; whatever the script raises."""
+    spec = importlib.util.spec_from_file_location(name, entry)
+    if spec is None or spec.loader is None:
+        raise ContractError(f"the scoring script {entry.name} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def document(endpoint: str, url: str, version: str) -> dict[str, Any]:
