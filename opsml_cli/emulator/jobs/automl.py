@@ -83,15 +83,6 @@ def spec(name: str, properties: Mapping[str, Any], tables: Mapping[str, TableSou
     details: Mapping[str, Any] = properties["taskDetails"]
     training, limits = details["trainingSettings"], details["limitSettings"]
     folds = details["nCrossValidations"]
-    featurization = details["featurizationSettings"]
-    switches = ("enableOnnxCompatibleModels", "enableDnnTraining", "enableStackEnsemble", "enableVoteEnsemble")
-    features: dict[str, object] = {key: training[key] for key in switches}
-    if featurization is not None:
-        features["featurization"] = {
-            "mode": featurization["mode"].lower(),
-            "column_name_and_types": featurization["columnNameAndTypes"] or {},
-            "transformer_params": {name.lower(): value for name, value in featurization["transformerParams"].items()},
-        }
     return AutoMLSpec(
         data=tables["data"],
         target_column=details["targetColumnName"],
@@ -114,12 +105,35 @@ def spec(name: str, properties: Mapping[str, Any], tables: Mapping[str, TableSou
         blocked_algorithms=tuple(training["blockedTrainingAlgorithms"] or ()),
         weight_column=details["weightColumnName"],
         positive_label=details.get("positiveLabel"),
-        features=features,
+        features=_features(details),
         experiment=properties["experimentName"],
         name=name,
         description=properties["description"],
         tags=properties["tags"],
     )
+
+
+def _features(details: Mapping[str, Any]) -> dict[str, object]:
+    """The settings that a spec keeps as the YAML has them."""
+    told, training = details["featurizationSettings"], details["trainingSettings"]
+    switches = {
+        "enable_onnx_compatible_models": (training["enableOnnxCompatibleModels"], False),
+        "enable_dnn_training": (training["enableDnnTraining"], False),
+        "enable_stack_ensemble": (training["enableStackEnsemble"], True),
+        "enable_vote_ensemble": (training["enableVoteEnsemble"], True),
+    }
+    chosen = {key: value for key, (value, usual) in switches.items() if value is not usual}
+    columns = {
+        "dataset_language": "datasetLanguage", "blocked_transformers": "blockedTransformers",
+        "column_name_and_types": "columnNameAndTypes", "transformer_params": "transformerParams",
+        "enable_dnn_featurization": "enableDnnFeaturization",
+    }  # fmt: skip
+    features: dict[str, object] = {"training": chosen} if chosen else {}
+    if told is not None:
+        features["featurization"] = {
+            "mode": told["mode"].lower(), **{key: told[wire] for key, wire in columns.items() if told[wire]}
+        }  # fmt: skip
+    return features
 
 
 def details_of(found: AutoMLSpec) -> dict[str, Any]:
@@ -149,6 +163,8 @@ def details_of(found: AutoMLSpec) -> dict[str, Any]:
         "weightColumnName": found.weight_column,
         "positiveLabel": found.positive_label,
     }
+    if found.drop_columns:
+        sent["featurizationSettings"] = {"mode": "Custom", "columnNameAndTypes": dict.fromkeys(found.drop_columns, "Ignore")}
     for wire, field in TABLES.items():
         source: TableSource | None = getattr(found, field)
         if source is not None and source.asset is not None:

@@ -16,6 +16,8 @@ _DISTRIBUTIONS = ("PyTorch", "TensorFlow", "Mpi", "Ray")
 # What a launcher of one process tells it.
 _ALONE = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
 DEFAULT_OUTPUT = "default"
+# Azure would hand such a job back, packed for Docker.
+FOR_CLIENT = "compute `local` means Docker on the client's machine, which is not emulated. Name another compute, or serverless"
 
 
 def read(properties: Body, name: str) -> dict[str, Any]:
@@ -38,6 +40,12 @@ def read(properties: Body, name: str) -> dict[str, Any]:
         "parameters": {},
         "queueSettings": common.queue_settings(properties),
     }
+
+
+def for_client(properties: Mapping[str, Any]) -> bool:
+    """Whether the job is for Docker on the client's own machine (`compute: local`)."""
+    settings = properties["resources"]["properties"] or {}
+    return bool(settings.get("IsLocal"))
 
 
 def unknown(name: str) -> dict[str, Any]:

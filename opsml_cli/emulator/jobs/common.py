@@ -47,15 +47,14 @@ def check_compute(served: Served, compute: str | None, place: str = "computeId")
     name = compute.rstrip("/").rpartition("/")[2].removeprefix("azureml:")
     if name.casefold() == SERVERLESS:
         return compute
-    with served.local.store.read() as connection:
-        row = connection.execute("SELECT name_key FROM computes WHERE name_key=?", (names.key(name),)).fetchone()
-    if row is None:
+    found = served.local.computes.find(name)
+    if found is None:
         raise WireError(
             400,
             f"The specified compute target {name} in {place} does not exist in the workspace {served.name}.",
             inner=("BadArgument", "ArgumentInvalid", "ComputeNotFound"),
         )
-    return f"{served.arm_id}/computes/{name}"
+    return f"{served.arm_id}/computes/{found.name}"
 
 
 def resources(properties: Body) -> dict[str, Any]:

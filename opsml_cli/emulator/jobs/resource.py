@@ -70,6 +70,13 @@ def document(call: Call, job: Job, notes: Mapping[str, Any], *, taken: bool = Fa
         **known,
     }
     system = system_data(job.created_at, notes.get("createdBy"))
+    if job.kind is JobKind.COMMAND and command.for_client(properties):
+        endpoint = (
+            f"{call.site.base}/execution/v1.0{call.served.arm_id}/experiments/{job.experiment}/startlocalrun?runId={job.name}"
+        )
+        own = {"services": {"Local": _service("Local", endpoint)}, "computeId": None, "outputs": {}}
+        properties |= {**own, "status": job.status.value}
+        system = {}
     return envelope(call, ("jobs", job.name), "jobs", properties, system)
 
 
@@ -116,12 +123,13 @@ def services(call: Call, run: str) -> dict[str, Any]:
         "Tracking": f"azureml://{host}/mlflow/v1.0{served.arm_id}?",
         "Studio": f"{studio}/workspaces/{served.name}",
     }
+    return {name: _service(name, endpoint) for name, endpoint in endpoints.items()}
+
+
+def _service(name: str, endpoint: str) -> dict[str, Any]:
     return {
-        name: {
-            "jobServiceType": name, "port": None, "endpoint": endpoint, "status": None, "errorMessage": None,
-            "properties": None, "nodes": None,
-        }
-        for name, endpoint in endpoints.items()
+        "jobServiceType": name, "port": None, "endpoint": endpoint, "status": None, "errorMessage": None, "properties": None,
+        "nodes": None,
     }  # fmt: skip
 
 

@@ -43,6 +43,11 @@ def submit(call: Call, name: str, kind: JobKind, members: Mapping[str, Any]) -> 
     except UsageError as error:
         raise WireError(400, f"{error.message}: {error.cause}", inner=("BadArgument", "ArgumentInvalid")) from error
     taken = {**members, "computeId": common.check_compute(call.served, members["computeId"])}
+    if kind is JobKind.COMMAND and command.for_client(taken):
+        notes = _notes(call, taken)
+        resource.save_notes(call, name, notes)
+        _failed(call, name, kind, taken, command.FOR_CLIENT)
+        return call.served.local.jobs.get(name), notes
     if kind is JobKind.PIPELINE:
         for place, compute in pipeline.node_computes(members).items():
             common.check_compute(call.served, compute, place)
