@@ -1,4 +1,4 @@
-"""The bodies of refusals, in Azure's four forms."""
+"""The bodies of refusals, in Azure's forms."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ def reply(error: WireError, form: str, now: datetime, correlation: str) -> Reply
         return Reply(error.status, headers=error.headers, content=error.message.encode(), media_type="text/plain")
     if form == "plain":
         value = {"error": {"code": error.code, "message": error.message}}
+    elif form == "graph":
+        inner = {"date": now.strftime("%Y-%m-%dT%H:%M:%S"), "request-id": correlation, "client-request-id": correlation}
+        value = {"error": {"code": error.code, "message": error.message, "innerError": inner}}
     elif form == "data":
         value = _data_plane(error, now, correlation)
     else:

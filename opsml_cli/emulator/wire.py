@@ -68,7 +68,7 @@ class Reply:
 class WireError(Exception):
     """A refusal as the management front end words it. `code` is `UserError` for 404 too; the semantic codes are `inner`,
     outermost first; `form` says which error body: `arm`, `data` (the data plane's), `blob`, `online` (text alone), or `plain`
-    (code and message alone, as the resource manager itself refuses); None: that of the route.
+    (code and message alone, as the resource manager itself refuses), or `graph` (Microsoft Graph's); None: that of the route.
     `details` are (code, message) pairs of a service behind the front end."""
 
     def __init__(
@@ -114,3 +114,13 @@ class Route:
     access: str = "read"
     coverage: str = "emulated"
     note: str = ""
+
+
+def refused(method: str, template: str, note: str = "") -> Route:
+    """A route that Azure has and the emulator does not: 501, and a line on the page of what is covered."""
+
+    def handler(call: Call) -> Reply:
+        message = f"{call.method} {call.path} is not emulated; docs/emulator.md lists what is."
+        raise WireError(501, message, code="NotImplemented", form="plain")
+
+    return Route(method, template, handler, "read" if method == "GET" else "write", coverage="refused", note=note)

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, InvalidInputError
+from opsml_cli.local import annotations as kept
 from opsml_cli.local.clock import now
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
     from opsml_cli.local.workspace import LocalWorkspace
 
 _KIND = "workspace"
+_GROUP = "resource-group"
+_GROUP_NAME = re.compile(r"[\w\-().]{0,89}[\w\-()]\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,32}\Z")
 
 
@@ -42,6 +46,11 @@ class AzureNames:
     friendly_name: str = ""
     description: str = ""
     tags: dict[str, str] | None = None
+
+    @property
+    def place(self) -> str:
+        """The resource group with its subscription."""
+        return f"{self.subscription}/{self.resource_group}"
 
     @property
     def key(self) -> str:
@@ -101,6 +110,24 @@ class Directory:
             _save(connection, made)
         return made, True
 
+    def groups(self) -> Sequence[str]:
+        """The resource groups, `subscription/name`: those of workspaces, and those made empty."""
+        with self._first.store.read() as connection:
+            made = [str(document["place"]) for document in kept.of_kind(connection, _GROUP).values()]
+            found = {each.place.casefold(): each.place for each in _read(connection)}
+        return [*found.values(), *(each for each in made if each.casefold() not in found)]
+
+    def add_group(self, subscription: str, name: str) -> bool:
+        """Make a resource group; False when it was there. InvalidInputError for a name outside Azure's pattern."""
+        if not _GROUP_NAME.match(name):
+            raise InvalidInputError(f"{name!r} is no name of a resource group", cause="1 to 90 letters, digits and -_.()")
+        place = f"{subscription}/{name}"
+        if place.casefold() in (each.casefold() for each in self.groups()):
+            return False
+        with self._first.store.write() as connection:
+            kept.save(connection, _GROUP, place, {"place": place})
+        return True
+
     def describe(self, changed: AzureNames) -> None:
         """Keep the words (friendly name, description, tags) of a workspace that is there."""
         with self._first.store.write() as connection:
@@ -114,8 +141,15 @@ class Directory:
             )
         import shutil
 
+        from opsml_cli.local.workspace import LocalWorkspace
+
         with self._first.store.write() as connection:
             connection.execute("DELETE FROM annotations WHERE kind = ? AND name_key = ?", (_KIND, found.key))
+        ending = LocalWorkspace(self.root(found))
+        try:
+            ending.service.down(jobs=True, dry_run=False)
+        finally:
+            ending.store.close()
         shutil.rmtree(self.root(found), ignore_errors=True)
 
     def root(self, found: AzureNames) -> Path:

@@ -82,7 +82,7 @@ class Application:
 
     def seen_from(self, scope: str) -> Principal:
         """The principal with its roles on `scope`."""
-        held = [roles.find(each.role) for each in self.assignments if _covers(each.scope, scope)]
+        held = [roles.find(each.role) for each in self.assignments if covers(each.scope, scope)]
         return Principal(
             self.object_id, self.client_id, self.name, tuple(sorted({role.name for role in held if role is not None}))
         )
@@ -228,7 +228,8 @@ class Principals:
         return changed
 
 
-def _covers(scope: str, wanted: str) -> bool:
+def covers(scope: str, wanted: str) -> bool:
+    """Whether what lies at `wanted` lies in `scope` (ARM ids, in any case)."""
     outer, inner = scope.rstrip("/").casefold(), wanted.rstrip("/").casefold()
     return inner == outer or inner.startswith(outer + "/")
 

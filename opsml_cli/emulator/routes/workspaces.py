@@ -1,14 +1,19 @@
-"""The workspace itself, and what it lies in: subscription and resource group."""
+"""Workspaces: the first one, which is the local workspace itself, and further ones beside it."""
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import dataclass, replace
 from typing import Any
 
+from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.emulator.access import arm_id
+from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.clock import stamp_z
+from opsml_cli.emulator.routes.resource_groups import known_group
 from opsml_cli.emulator.site import REGION
-from opsml_cli.emulator.wire import Call, Reply, Route, WireError
-from opsml_cli.local.azure_names import AzureNames
+from opsml_cli.emulator.wire import Call, Reply, Route, WireError, refused
+from opsml_cli.local.azure_names import AzureNames, Directory
 from opsml_cli.local.clock import parse
 
 TYPE = "Microsoft.MachineLearningServices/workspaces"
@@ -18,9 +23,40 @@ def get(call: Call) -> Reply:
     return Reply(value=document(call, _names(call)))
 
 
+def put(call: Call) -> Reply:
+    """A further workspace (201), or new words for one that is there (200). Done when it is answered."""
+    body = Body.of(call)
+    properties = body.section("properties") or Body({})
+    kind = body.text("kind") or "Default"
+    if kind.casefold() != "default":
+        raise WireError(501, f"Workspaces of kind {kind} are not emulated.", code="NotImplemented", form="plain")
+    group = known_group(call)
+    name = call.parameters["workspace"]
+    words = Words(properties.text("friendlyName"), properties.text("description"), body.texts("tags") or None)
+    made, fresh = add(call, group, name, words)
+    return Reply(201 if fresh else 200, document(call, made))
+
+
+def patch(call: Call) -> Reply:
+    body = Body.of(call)
+    properties = body.section("properties") or Body({})
+    tags = body.texts("tags") if "tags" in body else None
+    words = Words(properties.text("friendlyName"), properties.text("description"), tags)
+    return Reply(value=document(call, describe(call, _names(call), words)))
+
+
+def delete(call: Call) -> Reply:
+    """Done when it is answered. 409 for the first one, which is the local workspace itself."""
+    found = _names(call)
+    with call.site.first() as first:
+        Directory(first).remove(found)
+    return Reply(content=b"")
+
+
 def list_in_group(call: Call) -> Reply:
-    group = _known_group(call)
-    return Reply(value={"value": [document(call, each) for each in call.site.workspaces() if _key(each) == group]})
+    group = known_group(call)
+    found = [each for each in call.site.workspaces() if each.place.casefold() == group.casefold()]
+    return Reply(value={"value": [document(call, each) for each in found]})
 
 
 def list_in_subscription(call: Call) -> Reply:
@@ -29,21 +65,38 @@ def list_in_subscription(call: Call) -> Reply:
     return Reply(value={"value": [document(call, each) for each in found]})
 
 
-def subscription(call: Call) -> Reply:
-    wanted = call.parameters["subscription"].casefold()
-    found = next(each for each in call.site.workspaces() if each.subscription.casefold() == wanted)
-    return Reply(value=_subscription(found))
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a client says of a workspace; None: as it was."""
+
+    friendly_name: str | None
+    description: str | None
+    tags: dict[str, str] | None
 
 
-def subscriptions(call: Call) -> Reply:
-    by_id = {each.subscription: each for each in reversed(call.site.workspaces())}
-    found = [_subscription(each) for each in by_id.values()]
-    return Reply(value={"value": found, "count": {"type": "Total", "value": len(found)}})
+def add(call: Call, place: str, name: str, words: Words) -> tuple[AzureNames, bool]:
+    """The workspace of that name in `place` (`subscription/resource group`); the flag: it is new."""
+    subscription, _, group = place.partition("/")
+    with call.site.first() as first:
+        try:
+            made, fresh = Directory(first).add(subscription, group, name)
+        except InvalidInputError as error:
+            message = f"Workspace name '{name}' is invalid: {error.cause}."
+            raise WireError(400, message, inner=("BadArgument", "ArgumentInvalid")) from error
+    return describe(call, made, words), fresh
 
 
-def resource_group(call: Call) -> Reply:
-    _known_group(call)
-    return Reply(value=_group(call.parameters["subscription"], call.parameters["resource_group"]))
+def describe(call: Call, found: AzureNames, words: Words) -> AzureNames:
+    changed = replace(
+        found,
+        friendly_name=found.friendly_name if words.friendly_name is None else words.friendly_name,
+        description=found.description if words.description is None else words.description,
+        tags=found.tags if words.tags is None else words.tags,
+    )
+    if changed != found:
+        with call.site.first() as first:
+            Directory(first).describe(changed)
+    return changed
 
 
 def document(call: Call, found: AzureNames) -> dict[str, Any]:
@@ -116,8 +169,6 @@ def document(call: Call, found: AzureNames) -> dict[str, Any]:
 
 def _guid(found: AzureNames, purpose: str) -> str:
     """A GUID that belongs to the workspace for ever, for a thing that has none here."""
-    import uuid
-
     return str(uuid.uuid5(uuid.UUID(found.workspace_id), purpose))
 
 
@@ -126,46 +177,17 @@ def _names(call: Call) -> AzureNames:
     return next(each for each in call.site.workspaces() if each.workspace_id == served.workspace_id)
 
 
-def _key(found: AzureNames) -> tuple[str, str]:
-    return found.subscription.casefold(), found.resource_group.casefold()
-
-
-def _known_group(call: Call) -> tuple[str, str]:
-    key = call.parameters["subscription"].casefold(), call.parameters["resource_group"].casefold()
-    if all(_key(each) != key for each in call.site.workspaces()):
-        name = call.parameters["resource_group"]
-        raise WireError(404, f"Resource group '{name}' could not be found.", code="ResourceGroupNotFound", form="plain")
-    return key
-
-
-def _subscription(found: AzureNames) -> dict[str, Any]:
-    return {
-        "id": f"/subscriptions/{found.subscription}",
-        "subscriptionId": found.subscription,
-        "displayName": "opsml on this machine",
-        "state": "Enabled",
-        "tenantId": found.tenant,
-        "authorizationSource": "RoleBased",
-        "managedByTenants": [],
-        "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "Local", "spendingLimit": "Off"},
-    }
-
-
-def _group(subscription_id: str, name: str) -> dict[str, Any]:
-    return {
-        "id": f"/subscriptions/{subscription_id}/resourceGroups/{name}",
-        "name": name,
-        "type": "Microsoft.Resources/resourceGroups",
-        "location": REGION,
-        "properties": {"provisioningState": "Succeeded"},
-    }
-
-
+_IN_GROUP = "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/" + TYPE
 ROUTES = (
     Route("GET", "{ws}", get),
-    Route("GET", "/subscriptions/{subscription}/resourceGroups/{resource_group}/providers/" + TYPE, list_in_group),
+    # Not `{ws}`: it need not be there yet.
+    Route("PUT", _IN_GROUP + "/{workspace}", put, "write", note="at once; storage, networks, keys and identities are ignored"),
+    Route("PATCH", "{ws}", patch, "write", note="names, description and tags; the rest is ignored"),
+    Route("DELETE", "{ws}", delete, "write", note="at once, with all that is in it; not the first workspace"),
+    Route("GET", _IN_GROUP, list_in_group),
     Route("GET", "/subscriptions/{subscription}/providers/" + TYPE, list_in_subscription),
-    Route("GET", "/subscriptions/{subscription}/resourceGroups/{resource_group}", resource_group),
-    Route("GET", "/subscriptions/{subscription}", subscription),
-    Route("GET", "/subscriptions", subscriptions),
+    refused("POST", "{ws}/listKeys", "the account's keys are those of the datastores"),
+    refused("POST", "{ws}/resyncKeys"),
+    refused("POST", "{ws}/diagnose"),
+    refused("POST", "{ws}/provisionManagedNetwork"),
 )
