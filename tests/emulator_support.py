@@ -117,7 +117,13 @@ class Emulated:
     def client(self, **options: Any) -> httpx.Client:
         """A signed-in client that sends `api-version` with every request which has none of its own."""
         headers = {"authorization": f"Bearer {self.token()}", **options.pop("headers", {})}
-        return self.plain(headers=headers, params={"api-version": "2024-10-01-preview"}, **options)
+
+        # No default `params`: httpx would put them in place of the query that an absolute link brings along.
+        def versioned(request: httpx.Request) -> None:
+            if "api-version" not in request.url.params:
+                request.url = request.url.copy_add_param("api-version", "2024-10-01-preview")
+
+        return self.plain(headers=headers, event_hooks={"request": [versioned]}, **options)
 
     def ml_client(self, **options: Any) -> Any:
         """The real MLClient of azure-ai-ml, found through the environment as a user's script would."""

@@ -57,10 +57,10 @@ class Container:
         return str(max(numbers, default=0) + 1)
 
 
-def names_of(call: Call) -> tuple[str, str]:
-    """Name and version of the path, by Azure's patterns. 400."""
+def names_of(call: Call, *, dots: bool = False) -> tuple[str, str]:
+    """Name and version of the path, by Azure's patterns. 400. `dots`: the name may have some, as curated ones do."""
     name, version = call.parameters["name"], call.parameters.get("version", "1")
-    if not _NAME.match(name):
+    if not _NAME.match(name.replace(".", "") if dots else name):
         raise WireError(
             400,
             f"Invalid name '{name}'. Names begin with a letter or digit and hold at most 255 letters, digits, '-' and '_'.",

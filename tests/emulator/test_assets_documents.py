@@ -40,12 +40,6 @@ def inner(reply: httpx.Response) -> list[str]:
     return chain
 
 
-def follow(client: httpx.Client, link: str) -> Any:
-    """What lies behind an absolute link, with its whole query."""
-    url = httpx.URL(link)
-    return client.get(url.copy_with(query=None), params=dict(url.params)).json()
-
-
 def code_labels(digest: str) -> dict[str, str]:
     return {"hash_sha256": digest, "hash_version": "202208"}
 
@@ -147,6 +141,13 @@ class TestEnvironments:
         assert reply.status_code == 400
         assert reply.json()["error"]["code"] == "UserError"
         assert client.get(f"{emulator.ws}/environments/wrong").status_code == 404
+
+    def test_azures_own_are_there_and_cannot_be_made(self, emulator: Emulated, client: httpx.Client, ml: Any) -> None:
+        name = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
+        assert ml.environments.get(name, version="33").image.endswith("sklearn-1.0-ubuntu20.04-py38-cpu:33")
+        assert ml.environments.get(name, label="latest").version == "1"
+        assert put(client, emulator, f"environments/{name}/versions/33", image=IMAGE).status_code == 400
+        assert put(client, emulator, "environments/with.dot/versions/1", image=IMAGE).status_code == 400
 
     def test_the_sdk_creates_lists_and_archives(self, emulator: Emulated, ml: Any, tmp_path: Path) -> None:
         from azure.ai.ml.entities import Environment
@@ -281,5 +282,5 @@ class TestComponents:
         first = client.get(f"{emulator.ws}/components", params={"listViewType": "ActiveOnly"}).json()
         assert "$skipToken=" in first["nextLink"]
         assert "listViewType=ActiveOnly" in first["nextLink"]
-        assert "nextLink" not in follow(client, first["nextLink"])
+        assert "nextLink" not in client.get(first["nextLink"]).json()
         assert len([each for each in ml.components.list() if each.name.startswith("many")]) == 60

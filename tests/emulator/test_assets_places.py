@@ -249,9 +249,8 @@ def _ref(name: str) -> Any:
 
 def ended(client: httpx.Client, operation: str) -> dict[str, Any]:
     """The operation when it has ended."""
-    url = httpx.URL(operation)
     for _ in range(20):
-        body: dict[str, Any] = client.get(url.copy_with(query=None), params=dict(url.params)).json()
+        body: dict[str, Any] = client.get(operation).json()
         if body["status"] != "InProgress":
             return body
     raise AssertionError(body)

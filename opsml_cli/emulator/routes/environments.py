@@ -22,6 +22,7 @@ _CURATED = re.compile(
     r"(?:AzureML|sklearn|tensorflow|acpt|python-sdk|ai-ml-automl|responsibleai|minimal|lightgbm|foundation-model|mlflow)-",
     re.IGNORECASE,
 )
+_RESERVED = re.compile(r"(?:AzureML|Microsoft)-", re.IGNORECASE)
 _ROUTE_KINDS = ("livenessRoute", "readinessRoute", "scoringRoute")
 
 
@@ -47,22 +48,31 @@ def put_container(call: Call) -> Reply:
 
 
 def list_versions(call: Call) -> Reply:
-    name, _ = versions.names_of(call)
+    name, _ = versions.names_of(call, dots=True)
     found = call.served.local.assets.versions(SEGMENT, name)
+    if not found and registry_id(name, "1") is not None:
+        return versions.listed(call, SEGMENT, [_curated(call, name, "1")])
     return versions.listed(call, SEGMENT, [_shown(each, newest=place == 0) for place, each in enumerate(found)])
 
 
 def get_version(call: Call) -> Reply:
-    name, version = versions.names_of(call)
+    name, version = versions.names_of(call, dots=True)
     found = call.served.local.assets.find(SEGMENT, name, version)
-    if found is None:
-        raise versions.missing(NOUN, name, version)
-    return Reply(value=versions.document(call, SEGMENT, _newest(call, found)))
+    if found is not None:
+        return Reply(value=versions.document(call, SEGMENT, _newest(call, found)))
+    if registry_id(name, version) is not None:
+        return Reply(value=versions.document(call, SEGMENT, _curated(call, name, version)))
+    raise versions.missing(NOUN, name, version)
 
 
 def put_version(call: Call) -> Reply:
     """A new version, or labels of one that exists. An anonymous one that is there already is answered as if it were new."""
-    name, version = versions.names_of(call)
+    name, version = versions.names_of(call, dots=True)
+    if _RESERVED.match(name):
+        raise WireError(
+            400, f"The environment name '{name}' begins with a reserved word.", inner=("BadArgument", "ArgumentInvalid")
+        )
+    versions.names_of(call)
     body = Body.of(call).section("properties", required=True)
     said = versions.labels(body)
     content = _content(body)
@@ -133,6 +143,28 @@ def _inference(body: Body) -> dict[str, Any] | None:
         route = section.section(kind)
         found[kind] = None if route is None else {"path": route.text("path", required=True), "port": route.integer("port", 1)}
     return found
+
+
+def _curated(call: Call, name: str, version: str) -> Version:
+    """One of Azure's own environments. What is in it is Azure's to know; every version is taken for one that there is."""
+    created = next(each for each in call.site.workspaces() if each.workspace_id == call.served.workspace_id).created_at
+    properties = {
+        "description": None,
+        "tags": {},
+        "properties": {"azureml.labels": "latest"},
+        "isArchived": False,
+        "isAnonymous": False,
+        "image": f"mcr.microsoft.com/azureml/curated/{name.lower().removeprefix('azureml-')}:{version}",
+        "build": None,
+        "condaFile": None,
+        "osType": "Linux",
+        "inferenceConfig": None,
+        "autoRebuild": "Disabled",
+        "environmentType": "Curated",
+        "provisioningState": "Succeeded",
+        "stage": None,
+    }
+    return Version(name, version, created, (created, 0), properties, "Microsoft", created)
 
 
 def _newest(call: Call, found: AssetVersion) -> Version:
