@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from opsml_cli.domain import names
-from opsml_cli.domain.job import JobState
+from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.schedule import CronTrigger, Frequency, RecurrenceTrigger, ScheduledRun, Trigger, WeekDay
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRecord:
     """One schedule. `id` tells it from an earlier one of the same name. It runs the published `pipeline`, or the pipeline
-    that `snapshot` names by its hash. `next_at` is the next due time (ISO 8601 UTC); None when none comes any more, and while
+    that `snapshot` names by its hash; `problem` says why it has neither, and is told when a run is due. `run_kind` and
+    `run_tags` are its runs'. `next_at` is the next due time (ISO 8601 UTC); None when none comes any more, and while
     it is disabled. `counted_from` is where a recurrence without start time begins."""
 
     id: str
@@ -34,6 +35,9 @@ class ScheduleRecord:
     description: str | None = None
     display_name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    run_kind: str = JobKind.PIPELINE.value
+    run_tags: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
     error: str | None = None
 
     def with_(self, **changes: Any) -> ScheduleRecord:
@@ -52,6 +56,9 @@ class ScheduleRecord:
             self.description,
             self.display_name,
             dict(self.tags),
+            self.run_kind,
+            dict(self.run_tags),
+            self.problem,
         )
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from opsml_cli.domain.errors import NotFoundError
+from opsml_cli.domain.errors import InvalidInputError, NotFoundError
+from opsml_cli.domain.job import JobKind
 from opsml_cli.local import schedule_records as records
 from opsml_cli.local.clock import parse, stamp
 from opsml_cli.local.pipelines import records as pipeline_records
@@ -75,7 +76,13 @@ class ScheduledRuns:
         name = f"{record.name[:_LONGEST_NAME]}-{uuid.uuid4()}"
         given = filled_in(record.inputs, name, due)
         values = self._inputs.resolve(definition, given, {key: tree.sha256 for key, tree in snapshot.trees.items()})
-        labels = Labels(name, display_name=f"{record.name}-{due.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+        labels = Labels(
+            name,
+            JobKind(record.run_kind),
+            f"{record.name}-{due.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+            record.run_tags,
+            schedule=record.name,
+        )
         run = RunRecord("", snapshot.sha256, record.pipeline, version, values, request_key=key)
         return self._runs.start(run, definition, snapshot, record.experiment, labels, with_it=advance)
 
@@ -83,7 +90,8 @@ class ScheduledRuns:
         """The version that runs now, and its snapshot."""
         with self._store.read() as connection:
             if record.pipeline is None:
-                assert record.snapshot is not None
+                if record.snapshot is None:
+                    raise InvalidInputError(record.problem or f"the schedule {record.name} has no pipeline")
                 version, sha256 = None, record.snapshot
             else:
                 default = pipeline_records.default_version(connection, record.pipeline)

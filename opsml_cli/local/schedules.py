@@ -57,18 +57,20 @@ class LocalSchedules:
             with self._store.read() as connection:
                 record, unchanged = self._merged(connection, record, now)
             return ScheduleSaved(self._view(record, now), unchanged)
-        return self.save(record, now)
+        record, unchanged = self.save(record, now)
+        if record.enabled:
+            self._pipelines.service_up()
+        return ScheduleSaved(self._view(record, now), unchanged)
 
-    def save(self, record: ScheduleRecord, now: datetime) -> ScheduleSaved:
+    def save(self, record: ScheduleRecord, now: datetime) -> tuple[ScheduleRecord, bool]:
         """Write `record`, unless the schedule of its name says the same already. The runs of a schedule that is changed
-        stay its own; its next due time is counted anew from `now` when its times changed or it was disabled."""
+        stay its own; its next due time is counted anew from `now` when its times changed or it was disabled. The flag:
+        nothing was written."""
         with self._store.write() as connection:
             record, unchanged = self._merged(connection, record, now)
             if not unchanged:
                 records.save(connection, record)
-        if record.enabled:
-            self._pipelines.service_up()
-        return ScheduleSaved(self._view(record, now), unchanged)
+        return record, unchanged
 
     def get(self, name: str) -> Schedule:
         return self._view(self.record(name), datetime.now(UTC))
@@ -77,11 +79,14 @@ class LocalSchedules:
         with self._store.read() as connection:
             return self._found(connection, name)
 
-    def list(self, *, enabled_only: bool = False) -> Sequence[Schedule]:
+    def records(self) -> Sequence[ScheduleRecord]:
+        """Newest first."""
         with self._store.read() as connection:
-            found = records.load_all(connection)
+            return records.load_all(connection)
+
+    def list(self, *, enabled_only: bool = False) -> Sequence[Schedule]:
         now = datetime.now(UTC)
-        return [self._view(record, now) for record in found if record.enabled or not enabled_only]
+        return [self._view(record, now) for record in self.records() if record.enabled or not enabled_only]
 
     def enable(self, name: str) -> Schedule:
         return self._switched(name, True)

@@ -21,6 +21,8 @@ Components = Callable[[str], Mapping[str, Any]]
 _WHOLE = re.compile(r"\s*\$\{\{\s*parent\.(inputs|jobs)\.(\w+)(?:\.outputs\.(\w+))?(?:\.path)?\s*\}\}\s*\Z", re.ASCII)
 _INPUT = re.compile(r"\$\{\{\s*parent\.inputs\.(\w+)\s*\}\}", re.ASCII)
 _OUTPUT = re.compile(r"\s*\$\{\{\s*parent\.outputs\.(\w+)\s*\}\}\s*\Z", re.ASCII)
+# What the text of an input may say of the run itself, such as its name.
+CREATION = re.compile(r"\$\{\{\s*(?:name|creation_context\.trigger_time)\s*\}\}", re.ASCII)
 _DEEPEST = 8
 
 
@@ -60,6 +62,8 @@ def assemble(assembly: Assembly, components: Components, properties: Mapping[str
         if isinstance(value, Mapping):
             kind = value["type"]
             inputs[name] = {"type": kind, "path": assembly.path(name, kind, value["uri"])}
+        elif isinstance(value, str) and CREATION.search(value):
+            inputs[name] = {"type": "string", "default": value}  # known when the run is made
     builder.add(jobs, _Scope(values={**values, **{name: f"${{{{parent.inputs.{name}}}}}" for name in inputs}}))
     settings = properties["settings"]
     return {

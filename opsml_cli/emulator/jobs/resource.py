@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,14 @@ def labels_of(call: Call, job: Job, notes: Mapping[str, Any]) -> dict[str, dict[
             "azureml.defaultDataStoreName": str(settings.get("default_datastore") or "workspaceblobstore"),
             "azureml.pipelineComponent": "pipelinerun",
         }
+        if job.spec.get("schedule"):
+            added_properties |= {
+                "azureml.parameters": json.dumps(job.spec["inputs"]),
+                "azureml.runLineageType": "genericTrigger",
+                "azureml.genericTriggerName": str(job.spec["schedule"]),
+                "azureml.genericTriggerVersionId": "1",
+                "runSource": "Schedule",
+            }
     return {"tags": dict(job.tags), "properties": {**added_properties, **said}}
 
 

@@ -18,6 +18,7 @@ from opsml_cli.emulator.resources import who
 from opsml_cli.emulator.wire import Call, WireError
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines.runs import Labels
+from opsml_cli.local.pipelines.snapshot import Snapshot
 
 KINDS = {"AutoML": JobKind.AUTOML, "Command": JobKind.COMMAND, "Pipeline": JobKind.PIPELINE}
 _OTHERS = ("Sweep", "Spark", "Labeling", "FineTuning", "Distillation")
@@ -42,15 +43,12 @@ def submit(call: Call, name: str, kind: JobKind, members: Mapping[str, Any]) -> 
         names.asset_name(name, "job name")
     except UsageError as error:
         raise WireError(400, f"{error.message}: {error.cause}", inner=("BadArgument", "ArgumentInvalid")) from error
-    taken = {**members, "computeId": common.check_compute(call.served, members["computeId"])}
+    taken = checked(call, kind, members)
     if kind is JobKind.COMMAND and command.for_client(taken):
         notes = _notes(call, taken)
         resource.save_notes(call, name, notes)
         _failed(call, name, kind, taken, command.FOR_CLIENT)
         return call.served.local.jobs.get(name), notes
-    if kind is JobKind.PIPELINE:
-        for place, compute in pipeline.node_computes(members).items():
-            common.check_compute(call.served, compute, place)
     assembly = Assembly(call)
     document = _assembled(call, assembly, kind, taken)
     if document is not None:
@@ -72,6 +70,24 @@ def submit(call: Call, name: str, kind: JobKind, members: Mapping[str, Any]) -> 
     if taken["displayName"] is not None and job.display_name != taken["displayName"]:
         job = call.served.local.jobs.describe(name, display_name=taken["displayName"])
     return job, notes
+
+
+def checked(call: Call, kind: JobKind, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members with every compute known, as Azure names it. WireError."""
+    if kind is JobKind.PIPELINE:
+        for place, compute in pipeline.node_computes(members).items():
+            common.check_compute(call.served, compute, place)
+    return {**members, "computeId": common.check_compute(call.served, members["computeId"])}
+
+
+def snapshot_of(call: Call, kind: JobKind, taken: Mapping[str, Any]) -> Snapshot:
+    """The local pipeline that a command or pipeline job is, its content stored. WireError for a body that Azure would refuse,
+    OpsmlError for what only its content can tell."""
+    assembly = Assembly(call)
+    document = _assembled(call, assembly, kind, taken)
+    assert document is not None
+    assembly.check(document)
+    return assembly.snapshot(document)
 
 
 def _assembled(call: Call, assembly: Assembly, kind: JobKind, taken: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -35,12 +35,14 @@ _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a run is called, and as what it counts: a command job is a run of one step. `name` None: a new one is made."""
+    """What a run is called, and as what it counts: a command job is a run of one step. `name` None: a new one is made.
+    `schedule`: the one that began it."""
 
     name: str | None = None
     kind: JobKind = JobKind.PIPELINE
     display_name: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    schedule: str | None = None
 
 
 class Runs:
@@ -92,7 +94,12 @@ class Runs:
                 created_at=now(),
                 display_name=labels.display_name or definition.display_name or run.pipeline,
                 tags=dict(labels.tags),
-                spec={"pipeline": run.pipeline, "version": run.version, "inputs": {k: str(v) for k, v in run.inputs.items()}},
+                spec={
+                    "pipeline": run.pipeline,
+                    "version": run.version,
+                    "inputs": {key: str(value) for key, value in run.inputs.items()},
+                    **({"schedule": labels.schedule} if labels.schedule is not None else {}),
+                },
             )
             named = replace(run, run=name)
             with self._store.write() as connection:
