@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,3 +72,185 @@ def test_an_unknown_job(emulator: Emulated, client: httpx.Client) -> None:
     ]  # fmt: skip
     inner = error["additionalInfo"][5]["info"]["value"]
     assert (inner["code"], inner["innerError"]["code"]) == ("NotFound", "JobNotFound")
+
+
+def command(**more: Any) -> dict[str, Any]:
+    given = {"jobType": "Command", "command": "echo hello", "environmentId": "azureml:some:1"}
+    return {"properties": {**given, **more}}
+
+
+def refusal(reply: httpx.Response) -> tuple[int, str]:
+    assert reply.headers["x-ms-response-type"] == "error"
+    return reply.status_code, reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("details", "named"),
+    [
+        ({"primaryMetric": "Beauty"}, "primaryMetric"),
+        ({"targetColumnName": None}, "targetColumnName"),
+        ({"limitSettings": {"maxTrials": 0}}, "maxTrials"),
+        ({"limitSettings": {"timeout": "ten minutes"}}, "timeout"),
+        ({"trainingSettings": {"allowedTrainingAlgorithms": ["Magic"]}}, "allowedTrainingAlgorithms"),
+        ({"nCrossValidations": {"mode": "Custom"}}, "nCrossValidations.value"),
+        ({"trainingData": {"jobInputType": "mltable"}}, "trainingData.uri"),
+        ({"trainingData": {"jobInputType": "spreadsheet", "uri": "azureml:people:1"}}, "jobInputType"),
+    ],
+)
+def test_a_wrong_training_is_refused_by_the_name_of_the_member(
+    emulator: Emulated, client: httpx.Client, people: AssetRef, details: dict[str, Any], named: str
+) -> None:
+    status, message = refusal(client.put(url(emulator, "wrong"), json=automl(people, **details)))
+    assert status == 400
+    assert named in message
+    assert client.get(url(emulator, "wrong")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        command(command=None),
+        command(environmentId=None),
+        command(command="echo ${{inputs.nothing}}"),
+        command(command="echo ${{inputs.open"),
+        command(computeId="nowhere"),
+        command(experimentName="no/name"),
+        command(inputs={"a": {"jobInputType": "literal"}}),
+        command(limits={"jobLimitsType": "Command", "timeout": "PT0S"}),
+        {"properties": {"jobType": "Dance"}},
+        {"properties": {"jobType": "Pipeline", "jobs": {}}},
+        {"properties": {"jobType": "Pipeline", "jobs": {"a": {"type": "command", "componentId": "azureml:gone:1"}}}},
+        {},
+    ],
+)
+def test_a_wrong_job_is_refused(emulator: Emulated, client: httpx.Client, body: dict[str, Any]) -> None:
+    assert refusal(client.put(url(emulator, "wrong"), json=body))[0] == 400
+    assert client.get(url(emulator, "wrong")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"properties": {"jobType": "AutoML", "taskDetails": {"taskType": "Forecasting", "trainingData": {}}}},
+        {"properties": {"jobType": "Sweep"}},
+        command(resources={"instanceCount": 2}),
+        command(distribution={"distributionType": "PyTorch", "processCountPerInstance": 4}),
+        {"properties": {"jobType": "Pipeline", "jobs": {"tune": {"type": "sweep"}}}},
+    ],
+)
+def test_what_only_azure_can_run_is_refused_at_once(emulator: Emulated, client: httpx.Client, body: dict[str, Any]) -> None:
+    status, message = refusal(client.put(url(emulator, "distant"), json=body))
+    assert status == 501
+    assert message.startswith("The local emulator cannot run this job")
+
+
+def test_what_only_the_content_can_tell_fails_the_job(emulator: Emulated, client: httpx.Client, people: AssetRef) -> None:
+    """A job whose data is not there is accepted, and fails."""
+    gone = {"jobInputType": "uri_file", "uri": "azureml://datastores/workspaceblobstore/paths/gone.csv"}
+    bodies = {
+        "no-asset": automl(people, trainingData={"jobInputType": "mltable", "uri": "azureml:gone:7"}),
+        "no-path": command(command="cat ${{inputs.table}}", inputs={"table": gone}),
+        "no-code": command(codeId=f"{emulator.ws}/codes/gone/versions/1"),
+        "no-column": automl(people, targetColumnName="gone"),
+    }
+    for name, body in bodies.items():
+        assert client.put(url(emulator, name), json=body).status_code == 201, name
+        ended(emulator, name)
+        assert client.get(url(emulator, name)).json()["properties"]["status"] == "Failed"
+        details = client.get(f"/history/v1.0{emulator.ws}/runs/{name}/details", headers=data_plane(emulator)).json()
+        assert "gone" in details["error"]["error"]["message"], name
+    assert "gone" in client.get(url(emulator, "no-asset")).json()["properties"]["properties"]["errors"]
+
+
+def test_a_url_is_no_input(emulator: Emulated, client: httpx.Client) -> None:
+    """Row 47, and what comes of it here: nothing is fetched from where a body says."""
+    given = {"table": {"jobInputType": "uri_file", "uri": f"{emulator.url}/metadata/endpoints"}}
+    body = command(command="cat ${{inputs.table}}", inputs=given)
+    assert client.put(url(emulator, "from-a-url"), json=body).status_code == 201
+    ended(emulator, "from-a-url")
+    error = emulator.workspace.jobs.get("from-a-url").error
+    assert error is not None and "does not lie in this workspace" in error
+
+
+def test_literals_never_become_commands(emulator: Emulated, client: httpx.Client, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    word = f"a b; touch {mark} $(touch {mark})"
+    given = {"word": {"jobInputType": "literal", "value": word}}
+    body = command(command="echo ${{inputs.word}} > ${{outputs.told}}/word.txt", inputs=given)
+    body["properties"]["outputs"] = {"told": {"jobOutputType": "uri_folder"}}
+    assert client.put(url(emulator, "literal"), json=body).status_code == 201
+    ended(emulator, "literal")
+    run = emulator.workspace.history.get("literal")
+    assert (emulator.workspace.run_files.outputs(run)["told"].path / "word.txt").read_text() == f"{word}\n"
+    assert not mark.exists()
+
+
+def test_only_labels_of_a_job_may_change(emulator: Emulated, client: httpx.Client) -> None:
+    """Row 49."""
+    body = command(displayName="first", tags={"a": "1"}, properties={"fixed": "yes"})
+    assert client.put(url(emulator, "labelled"), json=body).status_code == 201
+    ended(emulator, "labelled")
+    for change in ({"command": "echo other"}, {"experimentName": "other"}, {"properties": {"fixed": "no"}}):
+        status, message = refusal(client.put(url(emulator, "labelled"), json=command(**{**body["properties"], **change})))
+        assert status == 400
+        assert message.startswith("A job with this name already exists.")
+        assert message.endswith("Only description, tags, displayName, properties, and isArchived can be updated.")
+    changed = {"displayName": "second", "tags": {"b": "2"}, "description": "told", "properties": {"fixed": "yes", "more": "1"}}
+    reply = client.put(url(emulator, "labelled"), json=command(**changed))
+    assert reply.status_code == 200
+    shown = reply.json()["properties"]
+    assert (shown["displayName"], shown["tags"], shown["description"]) == ("second", {"b": "2"}, "told")
+    assert shown["properties"]["fixed"] == "yes" and shown["properties"]["more"] == "1"
+    assert emulator.workspace.jobs.get("labelled").display_name == "second"
+    assert client.put(url(emulator, "labelled"), json=command(**changed, isArchived=True)).status_code == 200
+    assert "labelled" not in listed(emulator, client)
+    assert "labelled" in listed(emulator, client, listViewType="ArchivedOnly")
+    again = client.put(url(emulator, "labelled"), json=shown_again(client.get(url(emulator, "labelled"))))
+    assert again.status_code == 200, again.text
+
+
+def shown_again(reply: httpx.Response) -> dict[str, Any]:
+    """What was read, sent back as it is."""
+    return {"properties": reply.json()["properties"]}
+
+
+def listed(emulator: Emulated, client: httpx.Client, **query: str) -> list[str]:
+    found: list[str] = []
+    link: str | None = f"{emulator.ws}/jobs"
+    while link is not None:
+        reply = client.get(link, params=query if link.startswith("/") else None).json()
+        found += [job["name"] for job in reply["value"]]
+        link = reply.get("nextLink")
+    return found
+
+
+def test_jobs_are_listed_newest_first_by_kind_and_tag(emulator: Emulated, client: httpx.Client) -> None:
+    for number in range(2):
+        body = command(tags={"group": f"g{number}"})
+        assert client.put(url(emulator, f"listed-{number}"), json=body).status_code == 201
+        ended(emulator, f"listed-{number}")
+    found = listed(emulator, client, jobType="Command")
+    assert found.index("listed-1") < found.index("listed-0")
+    assert "minimal" not in found
+    assert listed(emulator, client, tag="group=g1") == ["listed-1"]
+    assert set(listed(emulator, client, tag="group")) == {"listed-0", "listed-1"}
+    assert set(listed(emulator, client, **{"$top": "1"})) == set(listed(emulator, client))
+
+
+def test_canceling_ends_the_command(emulator: Emulated, client: httpx.Client) -> None:
+    """Rows 50 and 51."""
+    assert client.put(url(emulator, "long"), json=command(command="sleep 600")).status_code == 201
+    until(lambda: client.get(url(emulator, "long")).json()["properties"]["status"] == "Running", "the command's begin")
+    reply = client.post(url(emulator, "long", "/cancel"))
+    assert (reply.status_code, reply.content) == (202, b"null")
+    assert "azure-asyncoperation" not in reply.headers
+    place = reply.headers["location"]
+    assert f"/mfeOperationResults/jc:{emulator.names.workspace_id}:long" in place
+    until(lambda: client.get(place).status_code == 200, "the end of the operation")
+    assert client.get(place).content == b""
+    assert client.get(url(emulator, "long")).json()["properties"]["status"] == "Canceled"
+
+
+def data_plane(emulator: Emulated) -> dict[str, str]:
+    """Run history takes the tokens of Azure ML, as the resource manager's."""
+    return {"authorization": f"Bearer {emulator.token()}"}
