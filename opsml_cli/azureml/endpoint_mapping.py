@@ -1,4 +1,4 @@
-"""Azure's online endpoints and deployments as opsml's values, and the bodies that are PUT. Nothing here asks anybody anything.
+"""Azure's online endpoints and deployments as opsml's values. Nothing here asks anybody anything.
 
 What a deployment was asked is kept on Azure itself, in tags, so that whoever looks later can finish the work:
 
@@ -27,9 +27,8 @@ DEFAULT_SIZE = "Standard_DS3_v2"
 TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
 _PREFIX = "opsml."
 _WISH, _DONE = "opsml.deploy.", "opsml.done."
-_REVISION, _SHARE = "opsml.revision", "opsml.share"
+REVISION, SHARE = "opsml.revision", "opsml.share"
 _MOVED, _PREVIOUS = "opsml.moved", "opsml.previous"
-_NO_SHARE = "-"
 _STATES = {
     "creating": DeploymentState.CREATING,
     "updating": DeploymentState.UPDATING,
@@ -39,8 +38,6 @@ _STATES = {
     "canceled": DeploymentState.FAILED,
     "deleting": DeploymentState.DELETING,
 }
-# Members of a deployment that the service fills in by itself and that a PUT must not repeat.
-_READ_ONLY = ("provisioningState", "privateNetworkConnection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +119,12 @@ def traffic_of(endpoint: Mapping[str, Any]) -> dict[str, int]:
 
 def revision_of(deployment: Mapping[str, Any]) -> str | None:
     """The wish that made the deployment; None for one that opsml did not deploy."""
-    found = (deployment.get("tags") or {}).get(_REVISION)
+    found = (deployment.get("tags") or {}).get(REVISION)
     return None if found is None else str(found)
 
 
 def share_of(deployment: Mapping[str, Any]) -> int | None:
-    text = str((deployment.get("tags") or {}).get(_SHARE) or "")
+    text = str((deployment.get("tags") or {}).get(SHARE) or "")
     return int(text) if text.isdecimal() else None
 
 
@@ -245,93 +242,3 @@ def _to_come(endpoint: Mapping[str, Any], wish: Wish) -> Deployment:
 
 def _created(resource: Mapping[str, Any]) -> str:
     return stamp_of((resource.get("systemData") or {}).get("createdAt")) or ""
-
-
-# Bodies
-
-
-def new_endpoint(region: str, wish: Wish) -> dict[str, Any]:
-    """The body of an endpoint that is made for a wish."""
-    return {
-        "location": region,
-        "kind": "Managed",
-        "identity": {"type": "SystemAssigned"},
-        "tags": wish_tags(wish),
-        "properties": {"authMode": "Key", "properties": {}, "traffic": {}, "mirrorTraffic": {}},
-    }
-
-
-def changed_endpoint(
-    resource: Mapping[str, Any], *, tags: Mapping[str, str], traffic: Mapping[str, int] | None = None
-) -> dict[str, Any]:
-    """The whole endpoint, as a PUT wants it, with other tags and perhaps other traffic."""
-    properties = resource.get("properties") or {}
-    identity = resource.get("identity") or {"type": "SystemAssigned"}
-    body_identity: dict[str, Any] = {"type": identity.get("type") or "SystemAssigned"}
-    if identity.get("userAssignedIdentities"):
-        body_identity["userAssignedIdentities"] = {name: {} for name in identity["userAssignedIdentities"]}
-    kept = {
-        key: value
-        for key, value in (properties.get("properties") or {}).items()
-        if key not in ("azureml.onlineendpointid", "AzureAsyncOperationUri")
-    }
-    body: dict[str, Any] = {
-        "authMode": properties.get("authMode") or "Key",
-        "description": properties.get("description"),
-        "properties": kept,
-        "traffic": dict(traffic_of(resource) if traffic is None else traffic),
-        "mirrorTraffic": dict(properties.get("mirrorTraffic") or {}),
-        "publicNetworkAccess": properties.get("publicNetworkAccess") or "Enabled",
-    }
-    return {
-        "location": resource["location"],
-        "kind": resource.get("kind") or "Managed",
-        "identity": body_identity,
-        "tags": dict(tags),
-        "properties": {key: value for key, value in body.items() if value is not None},
-    }
-
-
-def new_deployment(region: str, wish: Wish, model_id: str) -> dict[str, Any]:
-    """The body of a deployment that serves a registered MLflow model without code."""
-    return {
-        "location": region,
-        "kind": "Managed",
-        "sku": {"name": "Default", "capacity": wish.instance_count},
-        "tags": deployment_tags(wish),
-        "properties": {
-            "endpointComputeType": "Managed",
-            "model": model_id,
-            "instanceType": wish.instance_type,
-            "appInsightsEnabled": wish.insights,
-            "environmentVariables": {},
-            "properties": {},
-            "scaleSettings": {"scaleType": "Default"},
-        },
-    }
-
-
-def deployment_tags(wish: Wish) -> dict[str, str]:
-    return {_REVISION: wish.revision, _SHARE: _NO_SHARE if wish.share is None else str(wish.share)}
-
-
-def changed_deployment(resource: Mapping[str, Any], *, insights: bool) -> dict[str, Any]:
-    """The whole deployment with Application Insights on or off: Azure takes no part of it alone. Everything else is sent as it
-    is, so that what served goes on."""
-    properties = {
-        key: value for key, value in (resource.get("properties") or {}).items() if value is not None and key not in _READ_ONLY
-    }
-    properties["properties"] = {
-        key: value
-        for key, value in (properties.get("properties") or {}).items()
-        if key not in ("azureml.onlineendpointid", "AzureAsyncOperationUri")
-    }
-    properties["appInsightsEnabled"] = insights
-    sku = resource.get("sku") or {}
-    return {
-        "location": resource["location"],
-        "kind": resource.get("kind") or "Managed",
-        "sku": {"name": sku.get("name") or "Default", "capacity": sku.get("capacity") or 1},
-        "tags": dict(resource.get("tags") or {}),
-        "properties": properties,
-    }

@@ -44,10 +44,9 @@ def download(  # noqa: PLR0917 - two that read, one that is read, and the port's
 
 
 def _outputs(context: Context, history: RunHistory, job: str, outputs: Mapping[str, RunOutput], folder: Path) -> None:
-    from opsml_cli.azureml.storage import Storage, parse_location
+    from opsml_cli.azureml.storage import parse_location
     from opsml_cli.azureml.transfer import download_folder
 
-    storage = Storage(context)
     for name, output in outputs.items():
         uri = history.resolved(output.asset_id)
         if uri is None:
@@ -55,7 +54,7 @@ def _outputs(context: Context, history: RunHistory, job: str, outputs: Mapping[s
                 f"Azure does not say where output {name!r} of job {job} lies", fix=f"opsml jobs show {job}; try again later"
             )
         location = parse_location(uri)
-        written = download_folder(storage.container(location.datastore), location.path, folder / _harmless(name))
+        written = download_folder(context.storage.container(location.datastore), location.path, folder / _harmless(name))
         if not written:
             raise ContractError(f"output {name!r} of job {job} brought no file", fix="run the same command again")
 

@@ -9,6 +9,7 @@ from opsml_cli.azureml.context import Context, Place
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
+    from opsml_cli.azureml.endpoints import AzureEndpoints
     from opsml_cli.azureml.jobs import AzureJobs
     from opsml_cli.azureml.models import AzureModels
     from opsml_cli.settings import AzureSettings
@@ -46,3 +47,9 @@ class AzureWorkspace:
 
         # Only a new job looks at data, only a completed one at models.
         return AzureJobs(self.context, lambda: self.data, lambda: self.models)
+
+    @cached_property
+    def online_endpoints(self) -> AzureEndpoints:
+        from opsml_cli.azureml.endpoints import AzureEndpoints
+
+        return AzureEndpoints(self.context, lambda: self.models, lambda: self.data)
