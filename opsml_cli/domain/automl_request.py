@@ -47,6 +47,9 @@ def sound(spec: AutoMLSpec, tables: Mapping[str, DataAsset], task_of: TaskOf) ->
         and _column(profile, spec.weight_column, train, "weight_column_name").type not in _NUMERIC
     ):
         raise InvalidInputError(f"the weight column {spec.weight_column!r} holds no numbers")
+    for column, flag in ((spec.group_column, "--group-column"), (spec.time_column, "--time-column")):
+        if column is not None and _column(profile, column, train, flag).name == target.name:
+            raise UsageError(f"{flag} is the target column")
     for field, asset in tables.items():
         _check_same_columns(profile, target.name, dropped, field, asset)
     if spec.threshold_for is not None and task is not Task.CLASSIFICATION:
@@ -94,6 +97,8 @@ def check_words(spec: AutoMLSpec) -> None:
     ]
     if len(ways) > 1:
         raise UsageError(f"{ways[0]} and {ways[1]} exclude each other", fix=f"keep {ways[0]} or {ways[1]}")
+    if spec.group_column is not None and spec.time_column is not None:
+        raise UsageError("--group-column and --time-column exclude each other", fix="keep one of them")
     if spec.test_data is not None and spec.test_size is not None:
         raise UsageError("--test-data and --test-size exclude each other", fix="keep one of them")
     for flag, share in (("--validation-size", spec.validation_size), ("--test-size", spec.test_size)):
@@ -148,7 +153,7 @@ def _check_rows(
         raise InvalidInputError(f"{where} has {rows} rows with a target: too few to learn from", cause="at least 10 are needed")
     if target.unique < 2:
         raise InvalidInputError(f"the target column {target.name!r} of {where} has one value only: there is nothing to learn")
-    if len(profile.columns) - len(dropped) - 1 - (spec.weight_column is not None) < 1:
+    if len(profile.columns) - len(dropped) - 1 - (spec.weight_column is not None) - (spec.group_column is not None) < 1:
         raise InvalidInputError(f"{where} has no column left to learn from", fix="drop fewer columns")
     if spec.cross_validations is not None and spec.cross_validations > rows // 2:
         raise UsageError(f"--cv is {spec.cross_validations} for {rows} rows", cause="each fold needs at least two rows")

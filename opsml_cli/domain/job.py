@@ -82,6 +82,8 @@ class AutoMLSpec:
     allowed_algorithms: tuple[str, ...] = ()
     blocked_algorithms: tuple[str, ...] = ()
     weight_column: str | None = None
+    group_column: str | None = None  # rows with one value there stay together: all learned from, or all scored
+    time_column: str | None = None  # rows are scored by models of earlier ones; the latest are held out
     positive_label: str | None = None
     threshold_for: str | None = None  # f1 | balanced_accuracy | cost:FP,FN
     serve: str = "small"  # small: the smallest form that the ensemble does not clearly beat | ensemble: always the ensemble

@@ -43,6 +43,13 @@ def automl(
     validation_size: Annotated[float | None, typer.Option("--validation-size", help="A share of the rows, 0 to 1.")] = None,
     test_data: Annotated[str | None, typer.Option("--test-data", metavar="NAME[:V]|PATH", help="Rows no trial sees.")] = None,
     test_size: Annotated[float | None, typer.Option("--test-size", help="A share of the rows, 0 to 1.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option("--group-column", metavar="COL", help="Rows of one group are learned from or scored together.")
+    ] = None,
+    time_column: Annotated[
+        str | None,
+        typer.Option("--time-column", metavar="COL", help="Score and hold out by time: the past predicts the future."),
+    ] = None,
     drop_column: Annotated[
         Words, typer.Option("--drop-column", metavar="COL", help="Do not learn from it; repeatable.")
     ] = None,
@@ -83,6 +90,8 @@ def automl(
         "validation_size": validation_size,
         "test_data": _source(test_data),
         "test_size": test_size,
+        "group_column": group_column,
+        "time_column": time_column,
         "drop_columns": tuple(drop_column or ()) or None,
         "allowed_algorithms": tuple(allow_algorithm or ()) or None,
         "blocked_algorithms": tuple(block_algorithm or ()) or None,

@@ -13,7 +13,7 @@ from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageEr
 from opsml_cli.domain.featurization import Featurization
 from opsml_cli.domain.fields import FieldError, did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
-from opsml_cli.local.automl import encode, guardrails, problem, scoring, target, texts
+from opsml_cli.local.automl import encode, guardrails, scoring, splits, target, texts
 from opsml_cli.local.automl.encode import Encoding
 from opsml_cli.local.automl.problem import Fold, Problem
 from opsml_cli.local.automl.target import Target
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from opsml_cli.local.automl.events import Tables
 
     Floats = NDArray[np.float64]
-
-DEFAULT_FOLDS = 5
-LEAST_ROWS = 10
-_LEAST_ROWS_FOR_TEST = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +84,12 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     excluded = _excluded(spec, train)
     frame = train[read.present].reset_index(drop=True)
     values = read.values[read.present]
-    if len(frame) < LEAST_ROWS:
+    if len(frame) < splits.LEAST_ROWS:
         raise InvalidInputError(
-            f"{len(frame)} rows have a target: too few to learn from", cause=f"at least {LEAST_ROWS} are needed"
+            f"{len(frame)} rows have a target: too few to learn from", cause=f"at least {splits.LEAST_ROWS} are needed"
         )
     weights = _weights(spec, frame)
-    learn, test = _held_rows(spec, tables, values, read.task)
+    learn, test = _held_rows(spec, tables, frame, values, read.task)
     part, part_values = frame.iloc[learn], values[learn]
     validated = 0
     if tables.validation is not None:
@@ -111,7 +107,7 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
         count = len(part)
         folds: tuple[Fold, ...] = (Fold(np.arange(count - validated), np.arange(count - validated, count)),)
     else:
-        folds = _folds(spec, part_values, read.task)
+        folds = splits.folds(spec, part, part_values, read.task)
     encoding, matrix = texts.supervise(encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed)
     encoder = scoring.Encoder(encoding.columns)
     span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
@@ -155,7 +151,7 @@ def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, En
     if rounds_of_one_fold:
         folds: tuple[Fold, ...] = (Fold(np.arange(count), np.arange(min(count, 100))),)
     else:
-        folds = problem.stratified_folds(prepared.values, before.task, len(before.folds), before.seed + 1)
+        folds = splits.stratified_folds(prepared.values, before.task, len(before.folds), before.seed + 1)
     encoding, matrix = texts.supervise(
         encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
     )
@@ -202,13 +198,23 @@ def _excluded(spec: AutoMLSpec, frame: pd.DataFrame) -> dict[str, str]:
         twice = sorted({name for name in columns if columns.count(name) > 1})
         raise InvalidInputError(f"the data has the column {twice[0]!r} twice", fix="rename one of them")
     for name, option in [(name, "--drop-column") for name in spec.drop_columns] + (
-        [(spec.weight_column, "the weight column")] if spec.weight_column else []
+        [
+            (column, option)
+            for column, option in (
+                (spec.weight_column, "the weight column"),
+                (spec.group_column, "--group-column"),
+                (spec.time_column, "--time-column"),
+            )
+            if column
+        ]
     ):
         if name not in columns:
             raise UsageError(f"the data has no column {name!r} ({option})", cause=did_you_mean(name, columns))
     excluded = dict.fromkeys(spec.drop_columns, "it was dropped by the job")
     if spec.weight_column:
         excluded[spec.weight_column] = "it holds the weights"
+    if spec.group_column:
+        excluded[spec.group_column] = "it names the groups"
     excluded[spec.target_column] = "it is the target"
     return excluded
 
@@ -269,24 +275,13 @@ def _weights(spec: AutoMLSpec, frame: pd.DataFrame) -> Floats | None:
 
 
 def _held_rows(
-    spec: AutoMLSpec, tables: Tables, values: NDArray[np.generic], task: Task
+    spec: AutoMLSpec, tables: Tables, frame: pd.DataFrame, values: NDArray[np.generic], task: Task
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     import numpy as np
 
-    everything, nothing = np.arange(len(values)), np.zeros(0, dtype=np.int64)
     if tables.test is not None:
-        return everything, nothing
-    share = spec.test_size
-    if share is None:
-        if len(values) < _LEAST_ROWS_FOR_TEST:
-            return everything, nothing
-        share = 0.1 if len(values) >= 20_000 else 0.2
-    learn, test = problem.split(values, task, share, spec.seed)
-    if task is Task.CLASSIFICATION and len(np.unique(values[learn])) < 2:
-        return everything, nothing
-    if len(learn) < LEAST_ROWS:
-        raise InvalidInputError(f"{len(learn)} rows are left for training", fix="--test-size with a smaller share")
-    return learn, test
+        return np.arange(len(values)), np.zeros(0, dtype=np.int64)
+    return splits.hold_out(spec, frame, values, task)
 
 
 def _usable(codes: NDArray[np.generic], task: Task) -> NDArray[np.bool_]:
@@ -331,16 +326,6 @@ def _encoded(encoder: scoring.Encoder, frame: pd.DataFrame) -> Floats:
         return encoder.frame(frame)
     except scoring.ColumnError as error:
         raise InvalidInputError(str(error), cause="the tables of one job must have the same columns and types") from error
-
-
-def _folds(spec: AutoMLSpec, values: NDArray[np.generic], task: Task) -> tuple[Fold, ...]:
-    if spec.validation_size is not None:
-        train, valid = problem.split(values, task, spec.validation_size, spec.seed + 1)
-        return (Fold(train, valid),)
-    count = spec.cross_validations or DEFAULT_FOLDS
-    if count > len(values):
-        raise UsageError(f"{count} folds need at least {count} rows; there are {len(values)}", fix="--cv with fewer folds")
-    return problem.stratified_folds(values, task, count, spec.seed)
 
 
 def _why_none(encoding: Encoding) -> str:

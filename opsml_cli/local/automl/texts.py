@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.job import Task
-from opsml_cli.local.automl import problem, scoring
+from opsml_cli.local.automl import scoring, splits
 from opsml_cli.local.automl.scoring.text import packed, terms, unpacked, weighted
 
 if TYPE_CHECKING:
@@ -127,13 +127,12 @@ def _learned(table: Any, target: NDArray[np.generic], folds: Sequence[Fold], tas
     everyone = np.arange(len(target))
     directions = _directions(table, target, everyone, task, seed)
     answers = np.asarray(table @ directions)
-    if len(folds) > 1:
-        parts = [(fold.train, fold.valid) for fold in folds]
-    else:
-        # One fold: its scored rows meet the model of its training rows, and those each other's models.
-        train = folds[0].train
-        place = problem.assign(target[train], task, _FOLDS, seed)
-        parts = [(train, folds[0].valid), *((train[place != each], train[place == each]) for each in range(_FOLDS))]
+    parts = [(fold.train, fold.valid) for fold in folds]
+    # Rows that no fold scores meet each other's models.
+    rest = np.setdiff1d(everyone, np.concatenate([fold.valid for fold in folds]))
+    if len(rest):
+        place = splits.assign(target[rest], task, min(_FOLDS, len(rest)), seed)
+        parts += [(rest[place != each], rest[place == each]) for each in range(min(_FOLDS, len(rest)))]
     for learned, scored in parts:
         answers[scored] = table[scored] @ _directions(table, target, learned, task, seed)
     return directions, answers
