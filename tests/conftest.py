@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
+from command_line import Opsml, Ran
 
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.workspace import AzureWorkspace
     from opsml_cli.domain.workspace import Workspace
 
-
-class Ran(NamedTuple):
-    """How a command line ended."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-Opsml = Callable[..., Ran]
 
 # Every process that a test starts inherits this variable, however detached it is: what still has it at the end was left behind.
 SESSION = "OPSML_TEST_SESSION"

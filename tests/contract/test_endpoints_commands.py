@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from conftest import Opsml
+from command_line import Opsml
 from serving_support import deploy, end_all, foreign_folder, register_own, trained_once
 
 from opsml_cli.domain.progress import Silent

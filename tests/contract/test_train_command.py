@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Opsml
+from command_line import Opsml
 from jobs_live import ending_jobs, until, wait, write_table
 
 from opsml_cli.domain.job import JobState

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Opsml
+from command_line import Opsml
 
 TRAPPED = "trap 'exit 9' TERM; echo ready; sleep 30 & wait"
 SCRIPT = """\

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Opsml, Ran
+from command_line import Opsml, Ran
 from emulator_support import Emulated, emulated
 from jobs_live import register, write_table
 from pipeline_support import small_pipeline
