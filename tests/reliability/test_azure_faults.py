@@ -1,7 +1,7 @@
 """`opsml -w azure …` when Azure fails: each fault, on each long verb, by real commands against the emulator.
 
-A passing fault (throttling, a 500, a dropped connection before or after the effect, an expired token) is not noticed: exit 0 and
-one thing made. A lasting one ends with the right exit code, a message that names the next step, and nothing made twice;
+A passing fault (throttling, a 500, a dropped connection before or after the effect, an expired token) is not noticed: exit 0
+and one thing made. A lasting one ends with the right exit code, a message that names the next step, and nothing made twice;
 when it is over, running the same command again finishes the work."""
 
 from __future__ import annotations
