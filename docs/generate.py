@@ -117,6 +117,23 @@ def _tree(kind: type[errors.OpsmlError]) -> list[type[errors.OpsmlError]]:
     return [kind, *below]
 
 
+def emulator() -> str:
+    """Every operation of Azure's wire that the emulator knows."""
+    from opsml_cli.emulator import coverage
+    from opsml_cli.emulator.routing import WORKSPACE
+
+    lines = [
+        "# What the emulator of Azure ML covers",
+        "",
+        _MADE,
+        "",
+        f"`{{ws}}` stands for `{WORKSPACE}`,",
+        "in any case. [How to point scripts at it](../emulator.md).",
+        *coverage.lines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def oldest() -> str:
     """The lowest versions that pyproject.toml allows, as pip constraints."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -137,6 +154,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": commands,
     "docs/reference/settings.md": settings,
     "docs/reference/exit-codes.md": exit_codes,
+    "docs/reference/emulator.md": emulator,
     ".github/constraints-oldest.txt": oldest,
 }
 

@@ -207,6 +207,9 @@ def _unknown(method: str, path: str, methods: frozenset[str]) -> WireError:
         return WireError(405, message, code="MethodNotAllowed", form="plain", headers=allow)
     if path.lower().startswith(_AZURE):
         return WireError(
-            501, f"{method} {path} is not emulated; docs/emulator.md lists what is.", code="NotImplemented", form="plain"
+            501,
+            f"{method} {path} is not emulated; docs/reference/emulator.md lists what is.",
+            code="NotImplemented",
+            form="plain",
         )
     return WireError(404, f"No service answers {method} {path}.", code="NotFound", form="plain")

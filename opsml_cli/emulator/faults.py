@@ -135,7 +135,9 @@ def read_faults(texts: Sequence[str]) -> list[Fault]:
 def _read(text: str) -> Fault:
     kind, _, rest = text.partition(":")
     if kind not in KINDS:
-        raise UsageError(f"{kind!r} is no fault to inject", cause=did_you_mean(kind, list(KINDS)), fix="see docs/emulator.md")
+        raise UsageError(
+            f"{kind!r} is no fault to inject", cause=did_you_mean(kind, list(KINDS)), fix="see docs/reference/emulator.md"
+        )
     given: dict[str, str] = {}
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")

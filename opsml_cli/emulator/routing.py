@@ -90,6 +90,17 @@ def every_watch() -> Mapping[str, Watch]:
     return {name: watch for module in _modules() for name, watch in getattr(module, "WATCHES", {}).items()}
 
 
+def routes_by_module() -> list[tuple[str, tuple[Route, ...]]]:
+    """The first sentence of each module that has routes, and its routes."""
+    found = []
+    for module in _modules():
+        routes = getattr(module, "ROUTES", ())
+        if routes:
+            title = " ".join((module.__doc__ or "").partition("\n\n")[0].split())
+            found.append((title.partition(". ")[0].rstrip("."), tuple(routes)))
+    return found
+
+
 @cache
 def _modules() -> tuple[object, ...]:
     from opsml_cli.emulator import routes

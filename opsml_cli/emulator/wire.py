@@ -120,7 +120,7 @@ def refused(method: str, template: str, note: str = "") -> Route:
     """A route that Azure has and the emulator does not: 501, and a line on the page of what is covered."""
 
     def handler(call: Call) -> Reply:
-        message = f"{call.method} {call.path} is not emulated; docs/emulator.md lists what is."
+        message = f"{call.method} {call.path} is not emulated; docs/reference/emulator.md lists what is."
         raise WireError(501, message, code="NotImplemented", form="plain")
 
     return Route(method, template, handler, "read" if method == "GET" else "write", coverage="refused", note=note)

@@ -28,7 +28,7 @@ def put(call: Call) -> Reply:
     if TYPE.casefold() not in kinds or "workspaceName" not in values or kind.casefold() != "default":
         raise WireError(
             501,
-            "Of template deployments those of a workspace of kind Default are emulated; docs/emulator.md lists what is.",
+            "Of template deployments, those of a workspace of kind Default are emulated; see docs/reference/emulator.md.",
             code="NotImplemented",
             form="plain",
         )
