@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import httpx
+from pathlib import Path
 
+import httpx
+import yaml
+
+CONFIGS = Path(__file__).parent / "configs"
 COMPUTES = ("cpu-cluster", "gpu-cluster", "testCompute", "automl-cpu-cluster")
 ENVIRONMENT = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
 COMPONENT = "microsoftsamples_command_component_basic"
@@ -16,10 +20,9 @@ def furnish(client: httpx.Client, workspace: str) -> None:
     for name in COMPUTES:
         body = {"location": region, "properties": {"computeType": "AmlCompute", "properties": cluster}}
         _put(client, f"{workspace}/computes/{name}", "2023-08-01-preview", body)
-    image = {"image": "mcr.microsoft.com/azureml/curated/sklearn-1.0-ubuntu20.04-py38-cpu"}
-    for version in ("1", "33"):
-        path = f"{workspace}/environments/{ENVIRONMENT}/versions/{version}"
-        _put(client, path, "2023-04-01-preview", {"properties": image})
+    train = yaml.safe_load((CONFIGS / "dsl_pipeline" / "e2e_registered_components" / "train.yml").read_text(encoding="utf-8"))
+    path = f"{workspace}/components/{train['name']}/versions/{train['version']}"
+    _put(client, path, "2024-01-01-preview", {"properties": {"componentSpec": train}})
     spec = {
         "name": COMPONENT,
         "version": "1",

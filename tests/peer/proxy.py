@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from signatures import signed
 from tokens import Tokens
 
 REGION = "local"
@@ -77,7 +78,7 @@ class Mapping:
 
 
 @contextmanager
-def serving(emulator: str, emulator_ml: str, emulator_roots: Path, certificate: Path) -> Iterator[str]:
+def serving(emulator: str, emulator_ml: str, emulator_roots: Path, certificate: Path, account_key: bytes) -> Iterator[str]:
     """The proxy's own address while the block runs. `emulator_ml` is the emulator's audience of data-plane tokens."""
     inside = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     inside.load_cert_chain(certificate)
@@ -88,7 +89,7 @@ def serving(emulator: str, emulator_ml: str, emulator_roots: Path, certificate: 
         pass
 
     Handler.inside, Handler.outside, Handler.mapping = inside, outside, mapping
-    Handler.tokens = Tokens(emulator, emulator_ml)
+    Handler.tokens, Handler.account_key = Tokens(emulator, emulator_ml), account_key
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
@@ -110,6 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
     outside: ssl.SSLContext
     mapping: Mapping
     tokens: Tokens
+    account_key: bytes
     azure_host = ""
     _emulator: http.client.HTTPSConnection | None = None
 
@@ -139,6 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name in ("Authorization", "x-azureml-token"):
             if name in self.headers:
                 headers[name] = self.tokens.own(self.headers[name])
+        if self.headers.get("Authorization", "").startswith("SharedKey "):
+            length = {"content-length": self.headers.get("content-length", "")}
+            account = self.azure_host.removesuffix(BLOB)
+            headers["Authorization"] = signed(self.account_key, account, self.command, path, headers | length)
         audience = None
         if self.azure_host == LOGIN and self.command == "POST":
             body, audience = self.tokens.asked(body)

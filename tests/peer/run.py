@@ -33,6 +33,7 @@ from sdist import Unreachable, fetched  # noqa: E402
 from suites import SUITES  # noqa: E402
 
 from opsml_cli.emulator.identity import ML_AUDIENCE  # noqa: E402
+from opsml_cli.local.storage.account import account_key  # noqa: E402
 
 CACHE = CHECKOUT / "build" / "peer"
 
@@ -69,7 +70,8 @@ def _emulator(folder: Path) -> Iterator[dict[str, str]]:
         with emulator.client() as client:
             furnish(client, emulator.ws)
         root, certificate = issue(folder, HOSTS)
-        with serving(emulator.url, ML_AUDIENCE, emulator.bundle, certificate) as proxy:
+        key = account_key(emulator.workspace.layout)
+        with serving(emulator.url, ML_AUDIENCE, emulator.bundle, certificate, key) as proxy:
             bundle = folder / "roots.pem"
             bundle.write_bytes(root.read_bytes() + emulator.bundle.read_bytes())
             home = folder / "home"
