@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from opsml_cli.domain.errors import NotFoundError
-from opsml_cli.emulator.blob_access import account_url, local_container
+from opsml_cli.emulator.blob_access import SUFFIX, local_container
 from opsml_cli.emulator.wire import Call
 from opsml_cli.local.datastores import SYSTEM
 from opsml_cli.local.locations import Location, datastore_of, locate
 
-_BLOB = re.compile(r"(https://.+/_blob/[^/]+?)(?::443)?/([^/]+)/(.*)\Z", re.DOTALL)
+# The port may be that of an earlier start.
+_BLOB = re.compile(r"https://localhost:\d+/_blob/([^/]+?)(?::443)?/([^/]+)/(.*)\Z", re.DOTALL | re.IGNORECASE)
 
 
 def long_uri(call: Call, datastore: str, path: str, *, group: str = "resourcegroups") -> str:
@@ -40,7 +41,7 @@ def expanded(call: Call, uri: str, *, folder: bool, group: str = "resourcegroups
 def located(call: Call, uri: str) -> Location | None:
     """Where `uri` points in this workspace: a datastore's path, a job's output, an artifact, or a blob of its account."""
     found = _BLOB.match(uri)
-    if found is not None and found[1].lower() == account_url(call, call.served).lower():
+    if found is not None and found[1].lower() == call.served.account + SUFFIX:
         container = local_container(call.served, found[2])
         return None if container is None else Location(container, unquote(found[3]))
     return locate(uri, call.served.local.datastores.container)

@@ -178,10 +178,11 @@ def missing(noun: str, name: str, version: str | None = None) -> WireError:
 
 def changed_uri(noun: str, member: str) -> WireError:
     """409 for a PUT of an existing version with another content."""
+    article = "An" if noun[0] in "aeiou" else "A"
     return WireError(
         409,
-        f"A {noun} version with this name and version already exists. If you are trying to create a new {noun} version, use a "
-        f"different name or version. If you are trying to update an existing {noun} version, the existing asset's {member} "
+        f"{article} {noun} version with this name and version already exists. If you are trying to create a new {noun} version, "
+        f"use a different name or version. If you are trying to update an existing {noun} version, the existing asset's {member} "
         "cannot be changed. Only tags, description, and isArchived can be updated.",
         inner=("Conflict", "AssetVersionExists"),
     )

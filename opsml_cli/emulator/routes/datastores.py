@@ -132,6 +132,9 @@ def document(call: Call, found: Datastore) -> dict[str, Any]:
     """A datastore as Azure shows it, without secrets."""
     properties = _own(call, found) if found.system else dict(found.properties)
     properties |= {"isDefault": found.default, "datastoreType": found.kind}
+    if found.container is not None:
+        # The account's name has a port, which may not be that of the start at which the datastore was registered.
+        properties["accountName"] = account_name(call, call.served)
     created_by = None if found.system else found.created_by
     system = system_data(found.created_at, created_by, found.modified_at, created_by)
     if found.system:

@@ -186,7 +186,7 @@ def _versions(call: Call, models: Sequence[Model]) -> list[Version]:
 
 def _properties(call: Call, model: Model, said: Mapping[str, Any]) -> dict[str, Any]:
     uri = said.get("modelUri") or uris.long_uri(call, "workspaceblobstore", model_path(model), group=_GROUP)
-    flavors = said.get("flavors", {model.algorithm or "python_function": {"data": {}}})
+    flavors = said.get("flavors", {"python_function": {"data": {}}})
     return {
         "description": model.description,
         "tags": dict(model.tags),
