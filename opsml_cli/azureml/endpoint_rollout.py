@@ -57,20 +57,21 @@ class Rollout:
         if resource is None:
             return None
         name = str(resource["name"])
-        deployments = self._deployments_of(resource)
+        deployments = self.deployments_of(resource)
         try:
             for _ in range(_STEPS):
                 if not self._step(resource, deployments):
                     break
                 resource = self.endpoint(name) or resource
-                deployments = self._deployments_of(resource)
+                deployments = self.deployments_of(resource)
         except (NotAllowedError, BusyError, ConflictError):
             # Somebody else may do it, or it will be possible in a while: the state tells.
             pass
         shown = mapping.endpoint_of(resource, deployments)
         return replace(shown, deployments=tuple(self._told(each) for each in shown.deployments))
 
-    def _deployments_of(self, resource: Resource) -> list[Resource]:
+    def deployments_of(self, resource: Resource) -> Sequence[Resource]:
+        """The deployments of an endpoint that was read; one that is being made has none."""
         if mapping.state_of(resource) is DeploymentState.CREATING:
             return []
         try:
@@ -196,3 +197,7 @@ def new_revision() -> str:
     import os
 
     return f"{int(time.time()):x}{os.urandom(4).hex()}"
+
+
+def same_name(one: str, other: str) -> bool:
+    return names.key(one) == names.key(other)

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml import endpoint_bodies
 from opsml_cli.azureml import endpoint_mapping as mapping
-from opsml_cli.azureml.endpoint_rollout import VERSION, Rollout, new_revision
+from opsml_cli.azureml.endpoint_rollout import VERSION, Rollout, same_name
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import (
     Deployed,
-    Deployment,
     DeploymentState,
     DeploySpec,
     EndpointKeys,
@@ -23,10 +22,8 @@ from opsml_cli.domain.endpoint import (
     ScoreResult,
 )
 from opsml_cli.domain.errors import (
-    BusyError,
     ConflictError,
     ContractError,
-    NotAllowedError,
     NotFinishedError,
     NotFoundError,
     UnsupportedError,
@@ -39,13 +36,10 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Answer, Context
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.models import AzureModels
-    from opsml_cli.domain.model import Model
     from opsml_cli.scoring_client import ScoringClient
 
-MAX_INSTANCES = 100
 _PARALLEL = 8
 _KEY_SECONDS = 120.0  # how long a new key may take
-_UNFINISHED = (DeploymentState.CREATING, DeploymentState.UPDATING)
 
 
 class AzureEndpoints:
@@ -91,140 +85,10 @@ class AzureEndpoints:
             raise ContractError(f"Azure gave no keys of endpoint {resource['name']!r}")
         return EndpointKeys(str(found["primaryKey"]), str(found["secondaryKey"]))
 
-    # Deploying
-
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
-        model = self._check(spec)
-        resource = self._rollout.endpoint(spec.endpoint)
-        deployments = [] if resource is None else self._deployments(resource)
-        wish, there = self._wish(spec, model, deployments)
-        pending = next((each for each in mapping.wishes_of(resource or {}) if _same(each.deployment, spec.deployment)), None)
-        self._check_share(spec, resource)
-        if spec.dry_run:
-            return self._planned(spec, resource, deployments, wish, there)
-        if resource is None:
-            resource = self._rollout.put_endpoint(spec.endpoint, endpoint_bodies.new_endpoint(self._context.region, wish))
-            return self._shown(mapping.endpoint_of(resource, ()), spec, unchanged=False)
-        if mapping.state_of(resource) is DeploymentState.FAILED:
-            raise ConflictError(
-                f"endpoint {resource['name']!r} could not be made", fix=f"opsml endpoints delete {resource['name']} --yes"
-            )
-        if there is None and pending is not None and pending.same_target(wish):
-            return self._joined(spec)
-        if there is not None and mapping.target_of(there).same_target(wish):
-            done, failure = mapping.outcome_of(resource, there)
-            state = mapping.state_of(there)
-            if not done and state is not DeploymentState.FAILED:
-                return self._joined(spec)
-            if state is DeploymentState.SUCCEEDED and failure is None:
-                return self._shared(spec, resource, deployments, there)
-        if mapping.state_of(resource) is not DeploymentState.SUCCEEDED:
-            raise BusyError(
-                f"endpoint {resource['name']!r} is {mapping.state_of(resource)}", fix="run the same command again in a minute"
-            )
-        self._rollout.put_deployment(str(resource["name"]), wish)
-        return self._joined(spec)
+        from opsml_cli.azureml.endpoint_deploy import begin
 
-    def _check(self, spec: DeploySpec) -> Model:
-        names.endpoint_name(spec.endpoint)
-        names.endpoint_name(spec.deployment, "deployment name")
-        if spec.traffic is not None and not 0 <= spec.traffic <= 100:
-            raise UsageError(f"traffic {spec.traffic} is no percentage", cause="expected 0 to 100")
-        if not 1 <= spec.instance_count <= MAX_INSTANCES:
-            raise UsageError(f"instance count {spec.instance_count} is out of range", cause=f"expected 1 to {MAX_INSTANCES}")
-        model = self._models().get(spec.model)
-        if not (model.own or model.trusted or spec.trust):
-            raise NotAllowedError(
-                f"model {model.name}:{model.version} was not trained by opsml, and nobody trusts it",
-                cause="a model is code: serving it runs what its folder holds",
-                fix=f"opsml models register {model.name} {model.path} --trust",
-            )
-        return model
-
-    @staticmethod
-    def _check_share(spec: DeploySpec, resource: Mapping[str, Any] | None) -> None:
-        traffic = mapping.traffic_of(resource or {})
-        others = sum(percent for name, percent in traffic.items() if not _same(name, spec.deployment))
-        if spec.traffic is not None and 0 < spec.traffic < 100 and not others:
-            raise UsageError(
-                f"traffic {spec.traffic} leaves {100 - spec.traffic} percent for nobody",
-                fix="leave --traffic out, or give 100",
-            )
-
-    @staticmethod
-    def _wish(
-        spec: DeploySpec, model: Model, deployments: Sequence[Mapping[str, Any]]
-    ) -> tuple[mapping.Wish, Mapping[str, Any] | None]:
-        """What is asked, with what was left out taken from what is there; and the deployment of that name."""
-        there = next((each for each in deployments if _same(str(each["name"]), spec.deployment)), None)
-        insights = spec.insights
-        if insights is None:
-            targets = [mapping.target_of(each) for each in deployments]
-            insights = bool(targets) and all(each.insights for each in targets)
-        size = spec.instance_type or (mapping.target_of(there).instance_type if there is not None else mapping.DEFAULT_SIZE)
-        name = str(there["name"]) if there is not None else spec.deployment
-        wish = mapping.Wish(
-            new_revision(), name, model.name, model.version, size, spec.instance_count, insights, spec.traffic
-        )  # fmt: skip
-        return wish, there
-
-    def _shared(
-        self,
-        spec: DeploySpec,
-        resource: Mapping[str, Any],
-        deployments: Sequence[Mapping[str, Any]],
-        there: Mapping[str, Any],
-    ) -> Deployed:
-        """The deployment is what was asked: only its share of the traffic may differ."""
-        from opsml_cli.domain.traffic import shared_out
-
-        name, before = str(there["name"]), mapping.traffic_of(resource)
-        others = sum(percent for each, percent in before.items() if not _same(each, name))
-        share = spec.traffic if spec.traffic is not None else (None if others else 100)
-        if share is None or before.get(name, 0) == share:
-            return self._shown(mapping.endpoint_of(resource, deployments), spec, unchanged=True)
-        traffic = {each: percent for each, percent in shared_out(before, name, share).items() if percent}
-        tags = mapping.traffic_tags(resource, resource.get("tags") or {}, name)
-        changed = self._rollout.put_endpoint(
-            str(resource["name"]), endpoint_bodies.changed_endpoint(resource, tags=tags, traffic=traffic)
-        )
-        return self._shown(mapping.endpoint_of(changed, deployments), spec, unchanged=False)
-
-    def _joined(self, spec: DeploySpec) -> Deployed:
-        return self._shown(self.get(spec.endpoint), spec, unchanged=False)
-
-    def _planned(
-        self,
-        spec: DeploySpec,
-        resource: Mapping[str, Any] | None,
-        deployments: Sequence[Mapping[str, Any]],
-        wish: mapping.Wish,
-        there: Mapping[str, Any] | None,
-    ) -> Deployed:
-        """What a dry run says."""
-        same = there is not None and mapping.target_of(there).same_target(wish)
-        if resource is None:
-            resource = {"name": spec.endpoint, **endpoint_bodies.new_endpoint("", wish)}
-        made = {"name": wish.deployment, **endpoint_bodies.new_deployment("", wish, f"azureml:{wish.model}:{wish.version}")}
-        others = [each for each in deployments if not _same(str(each["name"]), wish.deployment)]
-        shown = mapping.endpoint_of(resource, [*others, there if same and there is not None else made])
-        traffic = mapping.traffic_of(resource)
-        unchanged = same and (spec.traffic is None or traffic.get(wish.deployment, 0) == spec.traffic)
-        fresh = replace(shown, state=DeploymentState.CREATING) if not deployments else shown
-        found = self._shown(fresh, spec, unchanged=unchanged)
-        if same:
-            return found
-        state = DeploymentState.CREATING if there is None else DeploymentState.UPDATING
-        return replace(found, deployment=replace(found.deployment, state=state))
-
-    @staticmethod
-    def _shown(endpoint: OnlineEndpoint, spec: DeploySpec, *, unchanged: bool) -> Deployed:
-        found: Deployment | None = next((each for each in endpoint.deployments if _same(each.name, spec.deployment)), None)
-        if found is None:
-            raise NotFoundError(
-                f"deployment {spec.deployment!r} was deleted meanwhile", fix=f"opsml endpoints show {spec.endpoint}"
-            )
-        return Deployed(endpoint, found, unchanged)
+        return begin(self._context, self._rollout, self._models(), spec)
 
     # Running
 
@@ -285,7 +149,7 @@ class AzureEndpoints:
     def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
         """As the port says; on Azure the endpoint is Updating until the traffic has moved."""
         resource = self._resource(name)
-        deployments = self._deployments(resource)
+        deployments = self._rollout.deployments_of(resource)
         wanted = {}
         for each, percent in traffic.items():
             found = self._deployment(resource, each, deployments)
@@ -317,7 +181,7 @@ class AzureEndpoints:
                 f"the traffic of endpoint {resource['name']!r} was never changed",
                 fix=f"opsml endpoints traffic {resource['name']} NAME=100",
             )
-        known = {str(each["name"]) for each in self._deployments(resource)}
+        known = {str(each["name"]) for each in self._rollout.deployments_of(resource)}
         gone = [each for each in previous if each not in known]
         if gone:
             raise ConflictError(
@@ -329,7 +193,7 @@ class AzureEndpoints:
     def set_insights(self, name: str, enabled: bool) -> OnlineEndpoint:
         """Application Insights on or off for every deployment that has it otherwise; each is Updating until it follows."""
         resource = self._resource(name)
-        deployments = self._deployments(resource)
+        deployments = self._rollout.deployments_of(resource)
         if not deployments:
             raise ConflictError(
                 f"endpoint {resource['name']!r} has no deployment yet",
@@ -431,16 +295,11 @@ class AzureEndpoints:
             raise self._missing(name)
         return found
 
-    def _deployments(self, resource: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        if mapping.state_of(resource) is DeploymentState.CREATING:
-            return []
-        return self._rollout.deployments(str(resource["name"]))
-
     def _deployment(
         self, resource: Mapping[str, Any], name: str, deployments: Sequence[Mapping[str, Any]] | None = None
     ) -> Mapping[str, Any]:
-        known = self._deployments(resource) if deployments is None else deployments
-        found = next((each for each in known if _same(str(each["name"]), name)), None)
+        known = self._rollout.deployments_of(resource) if deployments is None else deployments
+        found = next((each for each in known if same_name(str(each["name"]), name)), None)
         if found is None:
             raise NotFoundError(
                 f"endpoint {resource['name']!r} has no deployment {name!r}",
@@ -461,7 +320,3 @@ class AzureEndpoints:
         return self._context.rest.send(
             "POST", f"{{ws}}/onlineEndpoints/{resource['name']}/{verb}", VERSION, body, repeatable=repeatable
         )
-
-
-def _same(one: str, other: str) -> bool:
-    return names.key(one) == names.key(other)

@@ -10,6 +10,7 @@ from opsml_cli.azureml.context import Context, Place
 if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.endpoints import AzureEndpoints
+    from opsml_cli.azureml.insights import AzureInsights
     from opsml_cli.azureml.jobs import AzureJobs
     from opsml_cli.azureml.models import AzureModels
     from opsml_cli.settings import AzureSettings
@@ -53,3 +54,9 @@ class AzureWorkspace:
         from opsml_cli.azureml.endpoints import AzureEndpoints
 
         return AzureEndpoints(self.context, lambda: self.models, lambda: self.data)
+
+    @cached_property
+    def insights(self) -> AzureInsights:
+        from opsml_cli.azureml.insights import AzureInsights
+
+        return AzureInsights(self.context, lambda: self.online_endpoints)

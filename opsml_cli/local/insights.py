@@ -47,6 +47,15 @@ class LocalInsights:
             self._layout.endpoint(name) / log_stream.REQUEST_FOLDER, endpoint.name, since_seconds, enabled=endpoint.insights
         )
 
+    def recorded(self, name: str, start: float, end: float) -> Iterator[telemetry_reader.Request]:
+        """The recorded requests that were answered from `start` until before `end`, seconds since the epoch, one writing
+        process after the other."""
+        folder = self._layout.endpoint(self._endpoints.get(name).name) / log_stream.REQUEST_FOLDER
+        for chain in telemetry_reader.chains(folder):
+            for entry in telemetry_reader.entries(chain, start):
+                if isinstance(entry, telemetry_reader.Request) and start <= entry.ended < end:
+                    yield entry
+
     def logs(self, name: str, query: LogQuery) -> Iterator[LogLine]:
         keep = LineFilter(query)
         endpoint = self._endpoints.get(name)
@@ -114,10 +123,11 @@ def request_stats(folder: Path, endpoint: str, since_seconds: float, *, enabled:
 def latency(durations_ms: Sequence[float]) -> Latency:
     """Exact quantiles, linear between the two nearest values; None without values."""
     ordered = sorted(durations_ms)
-    return Latency(*(_quantile(ordered, share) for share in (0.50, 0.95, 0.99)))
+    return Latency(*(quantile(ordered, share) for share in (0.50, 0.95, 0.99)))
 
 
-def _quantile(ordered: list[float], share: float) -> float | None:
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Of sorted values, linear between the two nearest; None without values."""
     if not ordered:
         return None
     position = share * (len(ordered) - 1)

@@ -22,7 +22,7 @@ from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.model import Model, RegisterModel
 from opsml_cli.domain.progress import Progress
 from opsml_cli.domain.workspace import Workspace
-from opsml_cli.services.wait import wait_for
+from opsml_cli.services.wait import slowest_poll, wait_for
 
 DEPLOYMENT = "blue"
 MANIFEST = "MLmodel"
@@ -145,9 +145,10 @@ def _followed(
             lambda found: _of(found, spec).state.finished,
             timeout=timeout,
             clock=clock,
-            on_update=lambda found: progress.phase(f"{spec.endpoint}/{spec.deployment}: {_of(found, spec).state}"),
+            on_update=lambda found: progress.phase(_phase(spec, _of(found, spec))),
             still_running=still_running,
             interval=0.03,
+            slowest=slowest_poll(workspace),
         )
     except KeyboardInterrupt as interrupt:
         raise CancelledError("interrupted; the deployment goes on", fix=f"opsml endpoints show {spec.endpoint}") from interrupt
@@ -162,6 +163,12 @@ def _followed(
         # It was deployed before, and its server has ended since.
         endpoint = workspace.online_endpoints.start(spec.endpoint)
     return Deployed(endpoint, _of(endpoint, spec), begun.unchanged)
+
+
+def _phase(spec: DeploySpec, deployment: Deployment) -> str:
+    """The state, and what the server said last while it comes up."""
+    told = f": {deployment.detail}" if deployment.detail and not deployment.state.finished else ""
+    return f"{spec.endpoint}/{spec.deployment}: {deployment.state}{told}"
 
 
 def _of(endpoint: OnlineEndpoint, spec: DeploySpec) -> Deployment:

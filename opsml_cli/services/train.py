@@ -13,7 +13,7 @@ from opsml_cli.domain.errors import CancelledError, GateError, NotFinishedError,
 from opsml_cli.domain.job import AutoMLSpec, Job, JobState, TableSource
 from opsml_cli.domain.progress import Progress
 from opsml_cli.domain.workspace import Workspace
-from opsml_cli.services.wait import wait_for
+from opsml_cli.services.wait import slowest_poll, wait_for
 
 if TYPE_CHECKING:
     from opsml_cli.domain.gates import Gate
@@ -80,6 +80,7 @@ def follow(
             clock=clock or SystemClock(),
             on_update=progress.job,
             still_running=still_running,
+            slowest=slowest_poll(workspace),
         )
     except KeyboardInterrupt as interrupt:
         raise CancelledError(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from opsml_cli.domain.clock import Clock
 from opsml_cli.domain.errors import NotFinishedError
 
+if TYPE_CHECKING:
+    from opsml_cli.domain.workspace import Workspace
+
 T = TypeVar("T")
+
+
+def slowest_poll(workspace: Workspace) -> float:
+    """Seconds between two looks at long work: the services of Azure count every request, a database on this machine none."""
+    return 1.0 if workspace.kind == "local" else 5.0
 
 
 def wait_for(
