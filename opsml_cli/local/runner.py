@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, TableSource, Trial
 from opsml_cli.domain.pointer import ModelPointer
-from opsml_cli.local import job_process
+from opsml_cli.local import job_process, tracking
 from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import Record
@@ -212,6 +212,8 @@ class _Run:
             self._end(*STOPPED)
         else:
             self.log(f"completed: model {model.name}:{model.version}")
+            # The job has ended: a slow server keeps nobody waiting.
+            tracking.log(self._change().job, self._folder / "outputs", os.environ, self.log)
 
     def _change(self, status: JobState | None = None, **changes: object) -> Record:
         """Change the running record; a wish to cancel is never overwritten."""
