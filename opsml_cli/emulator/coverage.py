@@ -23,8 +23,8 @@ def lines() -> Iterator[str]:
     total = sum(counts.values())
     yield from (
         "",
-        f"{total} operations: {counts['emulated']} emulated, {counts['ignored']} accepted without effect, {counts['refused']} that "
-        "answer 501. Whatever else Azure has answers 501 too, and names itself.",
+        f"{total} operations: {counts['emulated']} emulated, {counts['ignored']} accepted without effect, "
+        f"{counts['refused']} that answer 501. Whatever else Azure has answers 501 too, and names itself.",
     )
     yield from (
         "",

@@ -47,7 +47,7 @@ class Call:
         """The body as a JSON object; 400 for anything else."""
         try:
             value = json.loads(self.body or b"null")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WireError(400, "The request body is not valid JSON.", inner=("BadArgument",)) from error
         if not isinstance(value, dict):
             raise WireError(400, "The request body must be a JSON object.", inner=("BadArgument",))
