@@ -68,6 +68,10 @@ class Operations(Protocol):
         `results` (of a DELETE or POST) or None; `running` the poll's status meanwhile."""
         ...
 
+    def crashes(self, call: Call) -> bool:
+        """Whether a rehearsed fault lets the container crash that this request deploys."""
+        ...
+
     def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
         """Whether the newest operation on `subject` has not ended yet for its pollers: until then the resource shows the
         state in between, even when the work is done."""
@@ -182,7 +186,8 @@ class RecordedOperations:
             call.api_version,
             now.isoformat(),
             not_before=(now + timedelta(seconds=delay)).isoformat() if delay else "",
-            crash=self._faults.crash(call.method, call.path),
+            # An online deployment has asked before (`crashes`), and has failed for good.
+            crash=prefix != "od" and self._faults.crash(call.method, call.path),
         )
         with served.local.store.write() as connection:
             _insert(connection, operation)
@@ -197,6 +202,9 @@ class RecordedOperations:
         elif location == "results":
             headers["location"] = self.results_url(call, served, operation.id)
         return {**headers, **self.pacing()}
+
+    def crashes(self, call: Call) -> bool:
+        return self._faults.crash(call.method, call.path)
 
     def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
         newest = self._newest(served, watch, subject)

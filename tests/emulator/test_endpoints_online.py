@@ -129,7 +129,11 @@ def test_the_whole_life_of_an_endpoint(emulator: Emulated, client: httpx.Client,
         assert scored.headers["server"] == "azureml-frontdoor"
         assert scored.headers["x-request-id"]
         assert scored.headers["x-ms-run-function-failed"] == "False"
-        assert "paths" in plain.get(f"{emulator.url}/_online/life/swagger.json", headers=bearer).json()
+        swagger = plain.get(f"{emulator.url}/_online/life/swagger.json", headers=bearer).json()
+        assert swagger["servers"] == [{"url": f"{emulator.url}/_online/life"}]
+        assert "/score" in swagger["paths"]
+        old = plain.get(f"{emulator.url}/_online/life/swagger.json?version=2", headers=bearer).json()
+        assert (old["host"], old["basePath"], old["schemes"]) == (f"localhost:{emulator.port}", "/_online/life", ["https"])
     gone = client.delete(url)
     assert (gone.status_code, gone.text) == (202, "null")
     assert "/mfeOperationResults/oeidp:" in gone.headers["location"]
@@ -277,6 +281,34 @@ def test_code_that_nobody_trusts_is_not_run(
     assert "score.py" in poll["error"]["message"]
     assert "score.py" in client.post(f"{url}/getLogs", json={}).json()["content"]
     client.delete(url)
+
+
+def test_a_rehearsed_crash_is_a_failed_deployment(
+    emulator: Emulated, client: httpx.Client, endpoint: str, model: Model
+) -> None:
+    url = f"{endpoint}/deployments/crashing"
+    emulator.faults.add("crash")
+    try:
+        assert finish(client, client.put(url, json=deployment_body(emulator, model)))["status"] == "Failed"
+        assert client.get(url).json()["properties"]["provisioningState"] == "Failed"
+        # The next attempt is spared.
+        assert finish(client, client.put(url, json=deployment_body(emulator, model)))["status"] == "Succeeded"
+        assert client.get(url).json()["properties"]["provisioningState"] == "Succeeded"
+    finally:
+        emulator.faults.clear()
+        finish(client, client.delete(url))
+
+
+def test_what_was_said_of_a_deployment_goes_with_it(
+    emulator: Emulated, client: httpx.Client, endpoint: str, model: Model
+) -> None:
+    url = f"{endpoint}/deployments/again"
+    body = {**deployment_body(emulator, model), "tags": {"first": "yes"}}
+    finish(client, client.put(url, json=body))
+    emulator.workspace.online_endpoints.delete("shared", "again")
+    deploy(emulator.workspace, model, endpoint="shared", deployment="again")
+    assert client.get(url).json()["tags"] == {}
+    finish(client, client.delete(url))
 
 
 def test_keys_are_checked_and_rotated(emulator: Emulated, client: httpx.Client, endpoint: str) -> None:

@@ -72,6 +72,8 @@ def patch(call: Call) -> Reply:
 def _attach(call: Call, spec: DeploySpec, said: dict[str, Any], status: int) -> Reply:
     served = call.served
     script, failing = _script(call, spec, said["codeConfiguration"])
+    if call.site.operations.crashes(call):
+        failing = failing or "the server ended before it answered its probes"
     environment = said.get("environmentVariables") if script is not None else None
     try:
         done = served.local.online_endpoints.attach(spec, failing, script, environment)
@@ -275,6 +277,7 @@ def _say(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, said: dic
     whole = {
         **said,
         "id": served.local.online_endpoints.id_of(endpoint.name),
+        "created": deployment.created_at,
         "by": earlier.get("by") or resources.who(call),
         "modified": call.site.clock.now().isoformat(),
     }
@@ -286,7 +289,8 @@ def _said(served: Served, endpoint: OnlineEndpoint, deployment: Deployment) -> d
     """What a client said of the deployment; defaults for one that the command line made."""
     with served.local.store.read() as connection:
         found = notes.find(connection, KIND, endpoint.name, deployment.name) or {}
-    if found.get("id") != served.local.online_endpoints.id_of(endpoint.name):
+    # What was said of an earlier deployment or endpoint of the same name is not said of this one.
+    if (found.get("id"), found.get("created")) != (served.local.online_endpoints.id_of(endpoint.name), deployment.created_at):
         found = {}
     return {"tags": {}, "properties": {}, "codeConfiguration": None, **found} | {
         "instanceType": deployment.instance_type or found.get("instanceType") or vm_sizes.DEFAULT_SIZE

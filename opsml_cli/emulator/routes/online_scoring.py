@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import time
 import uuid
 from collections import deque
@@ -35,7 +36,17 @@ def score(call: Call) -> Reply:
 
 
 def swagger(call: Call) -> Reply:
-    return _forward(call, "/swagger.json")
+    """The server's own document, with the address that clients know."""
+    reply = _forward(call, "/swagger.json")
+    if reply.status != 200 or not isinstance(reply.content, bytes):
+        return reply
+    document = json.loads(reply.content)
+    if "swagger" in document:
+        host = call.site.base.removeprefix("https://")
+        document |= {"host": host, "basePath": f"/_online/{call.parameters['endpoint']}", "schemes": ["https"]}
+    else:
+        document["servers"] = [{"url": f"{call.site.base}/_online/{call.parameters['endpoint']}"}]
+    return Reply(200, headers=reply.headers, content=json.dumps(document, indent=1).encode(), media_type=reply.media_type)
 
 
 def _forward(call: Call, path: str) -> Reply:
