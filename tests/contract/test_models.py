@@ -102,6 +102,23 @@ def test_a_foreign_folder_needs_trust_and_its_code_does_not_run(workspace: Local
     assert canary.read_text() == "ran"
 
 
+def test_a_version_that_is_there_can_be_trusted_later(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    from opsml_cli.local.models import ModelFacts
+
+    folder = foreign(tmp_path / "strange", tmp_path / "canary")
+    with workspace.models.stage(folder, "later") as staged, workspace.store.write() as connection:
+        workspace.models.adopt(connection, staged, "later", ModelFacts(own=False, trusted=False))
+    with pytest.raises(NotAllowedError) as caught:
+        workspace.models.verified(AssetRef("later"))
+    assert "--version 1 --trust" in str(caught.value.fix)
+    with pytest.raises(NotAllowedError):
+        workspace.models.register(RegisterModel("later", str(folder), version="1"))
+    found = workspace.models.register(RegisterModel("later", str(folder), version="1", trust=True))
+    assert (found.model.version, found.model.trusted, found.unchanged) == ("1", True, False)
+    assert workspace.models.register(RegisterModel("later", str(folder), trust=True)).unchanged
+    assert workspace.models.verified(AssetRef("later")).version == "1"
+
+
 def test_what_a_folder_claims_makes_it_no_model_of_ours(copied: LocalWorkspace, tmp_path: Path) -> None:
     folder = tmp_path / "claims"
     shutil.copytree(own(copied).path, folder)

@@ -23,7 +23,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
         "state": str(shown.state if shown else endpoint.state),
         "scoring_uri": endpoint.scoring_uri,
         "swagger_uri": endpoint.swagger_uri,
-        "model": {"name": shown.model.name, "version": shown.model.version} if shown else None,
+        "model": _model(shown) if shown else None,
         "traffic": dict(endpoint.traffic),
         "insights": endpoint.insights,
         "unchanged": unchanged,
@@ -34,7 +34,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
             {
                 "deployment": each.name,
                 "state": str(each.state),
-                "model": {"name": each.model.name, "version": each.model.version},
+                "model": _model(each),
                 "traffic": endpoint.traffic.get(each.name, 0),
                 "instance_count": each.instance_count,
                 "instance_type": each.instance_type,
@@ -46,6 +46,17 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
     }
 
 
+def _model(deployment: Deployment) -> dict[str, str] | None:
+    """None: a scoring script without a model."""
+    pointer = deployment.model
+    return {"name": pointer.name, "version": pointer.version} if pointer.name else None
+
+
+def _served(deployment: Deployment) -> str:
+    pointer = deployment.model
+    return f"{pointer.name}:{pointer.version}" if pointer.name else "a script"
+
+
 def _view(endpoint: OnlineEndpoint, _width: int) -> str:
     state = "running" if endpoint.running else "not running"
     lines = [f"{endpoint.name}: {state}" + (f" ({endpoint.detail})" if endpoint.detail else "")]
@@ -54,7 +65,7 @@ def _view(endpoint: OnlineEndpoint, _width: int) -> str:
     width = max((len(each.name) for each in endpoint.deployments), default=0)
     for each in endpoint.deployments:
         share = f"{endpoint.traffic.get(each.name, 0)} %"
-        line = f"  {each.name:<{width}}  {share:>5}  {each.state}  {each.model.name}:{each.model.version}"
+        line = f"  {each.name:<{width}}  {share:>5}  {each.state}  {_served(each)}"
         lines.append(line + (f"  ({each.detail})" if each.detail else ""))
     return "\n".join(lines)
 
@@ -72,7 +83,7 @@ def _list_view(endpoints: Sequence[OnlineEndpoint], _width: int) -> object:
     for endpoint in endpoints:
         main = _main(endpoint)
         traffic = ", ".join(f"{name} {share}" for name, share in endpoint.traffic.items())
-        model = f"{main.model.name}:{main.model.version}" if main else "-"
+        model = _served(main) if main else "-"
         cells = (endpoint.name, "yes" if endpoint.running else "no", model, traffic or "-", endpoint.scoring_uri or "-")
         table.add_row(*map(Text, cells))
     return table
