@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.insights import AzureInsights
     from opsml_cli.azureml.jobs import AzureJobs
     from opsml_cli.azureml.models import AzureModels
+    from opsml_cli.azureml.pipelines import AzurePipelines
     from opsml_cli.settings import AzureSettings
 
 
@@ -60,3 +61,9 @@ class AzureWorkspace:
         from opsml_cli.azureml.insights import AzureInsights
 
         return AzureInsights(self.context, lambda: self.online_endpoints)
+
+    @cached_property
+    def pipelines(self) -> AzurePipelines:
+        from opsml_cli.azureml.pipelines import AzurePipelines
+
+        return AzurePipelines(self.context, lambda: self.data)

@@ -1,0 +1,159 @@
+"""A pipeline job's YAML as the pipeline component that a batch endpoint runs, and a digest of all that it consists of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opsml_cli.documents import read_document
+from opsml_cli.domain.errors import InvalidInputError
+from opsml_cli.domain.pipeline import PipelineInput
+
+_LITERALS = {bool: "boolean", int: "integer", float: "number", str: "string"}
+# What a component may say of an input of its own.
+_PORT_KEYS = ("type", "default", "optional", "description", "min", "max", "enum")
+_SKIPPED = {".git", "__pycache__", ".venv", ".ipynb_checkpoints"}
+_SETTINGS = ("default_compute", "continue_on_step_failure", "force_rerun", "default_datastore")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFile:
+    """What a pipeline YAML holds. `component` is the component's YAML as a mapping, `job` the job's; `defaults` are values
+    that a component cannot keep itself: registered data that an input stands for when nobody gives another."""
+
+    path: Path
+    component: Mapping[str, Any]
+    job: Mapping[str, Any]
+    inputs: tuple[PipelineInput, ...]
+    steps: tuple[str, ...]
+    settings: Mapping[str, Any]
+    defaults: Mapping[str, str]
+    description: str | None
+    digest: str
+
+
+def read(path: Path) -> PipelineFile:
+    """Read `path`. InvalidInputError names file, line and what is wrong; what only Azure's SDK can tell is found later."""
+    document = read_document(path, source=path.name)
+    value = document.value
+    if not isinstance(value, Mapping) or not isinstance(value.get("jobs"), Mapping) or not value["jobs"]:
+        raise document.error(("jobs",), "the pipeline has no jobs", "expected type: pipeline with steps below jobs")
+    if value.get("type", "pipeline") != "pipeline":
+        raise document.error(("type",), f"type is {value['type']!r}, not pipeline")
+    inputs: dict[str, Any] = {}
+    found: list[PipelineInput] = []
+    defaults: dict[str, str] = {}
+    for name, given in (value.get("inputs") or {}).items():
+        port, default = _port(given)
+        if port is None:
+            raise document.error(("inputs", str(name)), f"the input {name} has no type that a pipeline component knows")
+        inputs[str(name)] = port
+        if default is not None:
+            if not default.startswith("azureml:"):
+                raise document.error(
+                    ("inputs", str(name), "path"),
+                    f"the input {name} is the local path {default!r}",
+                    "a published pipeline takes registered data: opsml data register, then path: azureml:NAME:VERSION",
+                )
+            defaults[str(name)] = default
+        value_of = defaults.get(str(name), port.get("default"))
+        found.append(PipelineInput(str(name), str(port["type"]), value_of, bool(port.get("optional"))))
+    settings = {key: each for key, each in (value.get("settings") or {}).items() if key in _SETTINGS}
+    if "compute" in value:
+        settings.setdefault("default_compute", value["compute"])
+    component = {
+        "type": "pipeline",
+        "display_name": value.get("display_name"),
+        "description": value.get("description"),
+        "inputs": inputs,
+        "outputs": {str(name): _output(each) for name, each in (value.get("outputs") or {}).items()},
+        "jobs": value["jobs"],
+    }
+    component = {key: each for key, each in component.items() if each is not None}
+    steps = tuple(str(name) for name in value["jobs"])
+    digest = _digest([component, settings, defaults], document.folder)
+    job = {**value, "inputs": {name: _value(each) for name, each in (value.get("inputs") or {}).items()}}
+    return PipelineFile(path, component, job, tuple(found), steps, settings, defaults, value.get("description"), digest)
+
+
+def _port(given: object) -> tuple[dict[str, Any] | None, str | None]:
+    """An input of a job as an input of a component, and the path that it has in the job."""
+    if isinstance(given, Mapping):
+        path = given.get("path")
+        port = {key: given[key] for key in _PORT_KEYS if key in given}
+        if "type" not in port:
+            port["type"] = "uri_folder"
+        return port, None if path is None else str(path)
+    for kind, word in _LITERALS.items():
+        if isinstance(given, kind):
+            return {"type": word, "default": given}, None
+    return None, None
+
+
+def _value(given: object) -> object:
+    """An input as Azure's job YAML has it: a literal stands for itself there, and has no default."""
+    if isinstance(given, Mapping) and given.get("default") is not None:
+        return given["default"]
+    return given
+
+
+def _output(given: object) -> dict[str, Any]:
+    kind = given.get("type") if isinstance(given, Mapping) else None
+    return {"type": kind or "uri_folder"}
+
+
+def _digest(value: object, folder: Path) -> str:
+    """SHA-256 of the value and of every file below `folder` that it names."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode())
+    seen: set[Path] = set()
+    pending = [(value, folder)]
+    while pending:
+        item, base = pending.pop()
+        for text in _texts(item):
+            path = base / text.removeprefix("file:")
+            if "${{" in text or "\n" in text or len(text) > 500 or path in seen or not path.exists():
+                continue
+            seen.add(path)
+            for file in _files(path):
+                digest.update(f"\n{file.relative_to(path.parent).as_posix()}\n".encode())
+                with file.open("rb") as content:
+                    digest.update(hashlib.file_digest(content, "sha256").digest())
+            if path.is_file() and path.suffix in (".yml", ".yaml"):
+                pending.append((_parsed(path), path.parent))
+    return digest.hexdigest()
+
+
+def _parsed(path: Path) -> object:
+    try:
+        return read_document(path).value
+    except InvalidInputError:
+        return None  # no YAML that names further files: its content counts
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.strip() and value not in (".", ".."):
+            yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    for root, folders, names in os.walk(path):
+        folders[:] = sorted(each for each in folders if each not in _SKIPPED)
+        for name in sorted(names):
+            file = Path(root, name)
+            if file.is_file() and not name.endswith(".pyc"):
+                yield file

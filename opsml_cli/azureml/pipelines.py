@@ -1,0 +1,374 @@
+"""Pipelines of an Azure ML workspace: a batch endpoint of the pipeline's name, with a deployment for every version.
+
+A version's content is a pipeline component, named by its digest: publishing the same files again finds what is there, and
+one that was cut short is finished by running it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsml_cli.azureml import pipeline_files
+from opsml_cli.azureml.finishing import finished
+from opsml_cli.azureml.pipeline_files import PipelineFile
+from opsml_cli.azureml.pipeline_inputs import PipelineInputs
+from opsml_cli.azureml.pipeline_runs import DEPLOYMENT_PREFIX, VERSION, PipelineRuns, run_name
+from opsml_cli.azureml.wire import created_at
+from opsml_cli.domain import names
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, OpsmlError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.domain.job import JobState
+from opsml_cli.domain.pipeline import (
+    PipelineEndpoint,
+    PipelineInput,
+    PipelineRun,
+    Published,
+    PublishPipeline,
+    Step,
+    TriggerPipeline,
+)
+
+if TYPE_CHECKING:
+    from opsml_cli.azureml.context import Context
+    from opsml_cli.azureml.data import AzureData
+
+_ENDPOINT_VERSION = "2023-10-01"
+_MARK, _SHOWN, _DIGEST = "opsml.version", "opsml.shown", "opsml.sha256"
+
+
+class AzurePipelines:
+    """The `pipelines` group of an Azure ML workspace."""
+
+    def __init__(self, context: Context, data: Callable[[], AzureData]) -> None:
+        self._context = context
+        self._inputs = PipelineInputs(data)
+        self._runs = PipelineRuns(context)
+
+    # Published pipelines
+
+    def validate(self, path: str) -> PipelineEndpoint:
+        """As the port says, with what Azure's SDK finds in the file."""
+        file = pipeline_files.read(Path(path).expanduser())
+        self._check(file)
+        return _planned(Path(path).stem, "", file, None)
+
+    def publish(self, spec: PublishPipeline) -> Published:
+        name = names.endpoint_name(spec.name, "pipeline name on Azure")
+        if spec.version is not None:
+            names.version(spec.version)
+        file = pipeline_files.read(Path(spec.path).expanduser())
+        endpoint = self._context.rest.find(self._endpoint_path(name), _ENDPOINT_VERSION)
+        deployments = [] if endpoint is None else list(self._deployments(name))
+        version, existing = _version_for(spec, file, deployments)
+        ready = existing is not None and _state(existing) == "Succeeded"
+        if spec.dry_run:
+            self._check(file)
+            return Published(_planned(name, version, file, spec.description), ready)
+        if not ready:
+            self._check(file)
+            if endpoint is None:
+                endpoint = self._put_endpoint(name, spec.description or file.description, None, {})
+            component = self._component(name, file)
+            self._put_deployment(name, version, file, component, spec.description)
+        assert endpoint is not None
+        default = _default(endpoint)
+        if default is None or (spec.default and not ready):
+            properties = endpoint["properties"]
+            self._put_endpoint(name, properties.get("description"), _deployment_name(version), endpoint.get("tags") or {})
+        return Published(self.get(name, version), ready)
+
+    def get(self, name: str, version: str | None = None) -> PipelineEndpoint:
+        endpoint = self._context.rest.find(self._endpoint_path(name), _ENDPOINT_VERSION)
+        if endpoint is None:
+            known = [str(each["name"]) for each in self._endpoints()]
+            raise NotFoundError(
+                f"no pipeline {name!r}", cause=did_you_mean(name, known), fix="opsml pipeline list shows what is published"
+            )
+        return self._pipeline(endpoint, version)
+
+    def list(self) -> Sequence[PipelineEndpoint]:
+        found = [self._pipeline(endpoint, None) for endpoint in self._endpoints() if _default(endpoint) is not None]
+        return sorted(found, key=lambda item: item.created_at, reverse=True)
+
+    def delete(self, name: str, version: str | None = None) -> None:
+        """Its runs stay. ConflictError for the default version while there are others."""
+        found = self.get(name, version)
+        path = self._endpoint_path(found.name)
+        if version is not None and len(found.versions) > 1:
+            if names.key(found.version) == names.key(found.default_version):
+                raise ConflictError(
+                    f"version {found.version} is the default of pipeline {found.name}",
+                    fix="publish another version as the default first, or delete the pipeline",
+                )
+            path += f"/deployments/{self._deployment(found.name, found.version)['name']}"
+        finished(self._context, self._context.rest.send("DELETE", path, _ENDPOINT_VERSION), f"deleting {found.name}")
+
+    # Runs
+
+    def begin_trigger(self, spec: TriggerPipeline) -> PipelineRun:
+        """As the port says. The run's name is chosen here: when the answer is lost, the run is found by it."""
+        found = self.get(spec.name, spec.version)
+        inputs = self._inputs.of_call(found.inputs, spec.inputs)
+        run = run_name(found.name)
+        begun = PipelineRun(
+            run="" if spec.dry_run else run,
+            pipeline=found.name,
+            version=found.version,
+            status=JobState.NOT_STARTED,
+            steps=tuple(Step(name, JobState.NOT_STARTED) for name in found.steps),
+            outputs={},
+            experiment=spec.experiment or found.name,
+            created_at="",
+            workspace=self._context.place.name,
+            inputs={name: item.get("value", item.get("uri")) for name, item in inputs.items()},
+        )
+        if spec.dry_run:
+            return begun
+        properties: dict[str, Any] = {"inputData": inputs, "name": run}
+        if spec.experiment is not None:
+            properties["properties"] = {"experimentName": names.asset_name(spec.experiment, "experiment name")}
+        name = self._called(found, run, {"properties": properties})
+        try:
+            return self._runs.read(name)
+        except NotFoundError:
+            # Azure takes a moment until the resource manager knows it.
+            return PipelineRun(**{field: getattr(begun, field) for field in begun.__slots__} | {"run": name})
+
+    def _called(self, found: PipelineEndpoint, run: str, body: Mapping[str, Any]) -> str:
+        headers = {"azureml-model-deployment": self._deployment(found.name, found.version)["name"]}
+        assert found.url is not None
+        try:
+            answer = self._context.rest.send("POST", found.url, "", body, audience="ml", headers=headers)
+        except OpsmlError:
+            if self._runs.exists(run):
+                return run
+            raise
+        return str((answer.value or {}).get("name") or run)
+
+    def begin_run(self, path: str, inputs: Mapping[str, str], experiment: str | None) -> PipelineRun:
+        """As the port says; submitted by Azure's SDK, which uploads code and registers components."""
+        import io
+
+        import yaml
+
+        from opsml_cli.azureml import sdk
+
+        file = pipeline_files.read(Path(path).expanduser())
+        document = {**file.job, "name": run_name("pipeline")}
+        document["inputs"] = {**document["inputs"], **self._inputs.of_job(file.inputs, inputs)}
+        if experiment is not None:
+            document["experiment_name"] = names.asset_name(experiment, "experiment name")
+        client = self._context.sdk()
+        try:
+            with sdk.quiet(f"pipeline {file.path.name}"):
+                from azure.ai.ml import load_job
+
+                text = io.StringIO(yaml.safe_dump(document, sort_keys=False))
+                client.jobs.create_or_update(load_job(text, relative_origin=str(file.path.absolute())))
+        except OpsmlError:
+            if not self._runs.exists(document["name"]):
+                raise
+        return self._runs.read(document["name"])
+
+    def run(self, name: str) -> PipelineRun:
+        return self._runs.read(name)
+
+    def trigger_command(self, name: str) -> str:
+        found = self.get(name)
+        body = {"properties": {"inputData": self._inputs.example(found.inputs)}}
+        resource = shlex.quote(self._context.cloud.scope("ml").removesuffix("/.default"))
+        token = f"az account get-access-token --resource {resource} --query accessToken -o tsv"
+        return (
+            f"curl --fail-with-body --silent --show-error -X POST {shlex.quote(str(found.url))} "
+            f'-H "Authorization: Bearer $({token})" '
+            f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
+        )
+
+    # What Azure has
+
+    def _endpoint_path(self, name: str) -> str:
+        return f"{{ws}}/batchEndpoints/{name}"
+
+    def _endpoints(self) -> Iterator[Mapping[str, Any]]:
+        """The batch endpoints that run pipeline components."""
+        for endpoint in self._context.rest.pages("{ws}/batchEndpoints", _ENDPOINT_VERSION):
+            said = (endpoint.get("properties") or {}).get("properties") or {}
+            if _MARK in said or str(said.get("ComponentDeployment.Enabled")).casefold() == "true":
+                yield endpoint
+
+    def _deployments(self, name: str) -> Iterator[Mapping[str, Any]]:
+        """Those that run pipeline components, oldest first."""
+        found = list(self._context.rest.pages(f"{self._endpoint_path(name)}/deployments", VERSION))
+        yield from (each for each in sorted(found, key=created_at) if _said(each))
+
+    def _deployment(self, name: str, version: str) -> Mapping[str, Any]:
+        return next(each for each in self._deployments(name) if names.key(_version(each)) == names.key(version))
+
+    def _pipeline(self, endpoint: Mapping[str, Any], version: str | None) -> PipelineEndpoint:
+        name = str(endpoint["name"])
+        found = list(self._deployments(name))
+        default = _default(endpoint)
+        versions = {str(each["name"]): _version(each) for each in found}
+        wanted = version or versions.get(default or "")
+        for each in found:
+            if wanted is not None and names.key(_version(each)) == names.key(wanted):
+                shown = json.loads(_said(each).get(_SHOWN) or "{}")
+                return PipelineEndpoint(
+                    name=name,
+                    version=_version(each),
+                    default_version=versions.get(default or "", ""),
+                    url=endpoint["properties"].get("scoringUri"),
+                    inputs=tuple(PipelineInput(**item) for item in shown.get("inputs", ())),
+                    steps=tuple(shown.get("steps", ())),
+                    created_at=created_at(each),
+                    description=each["properties"].get("description"),
+                    versions=tuple(versions.values()),
+                )
+        raise NotFoundError(
+            f"pipeline {name} has no version {wanted!r}" if wanted else f"the batch endpoint {name} has no default version",
+            cause=f"it has {', '.join(versions.values())}" if versions else "it has none",
+            fix=f"opsml pipeline show {name}",
+        )
+
+    def _put_endpoint(
+        self, name: str, description: str | None, default: str | None, tags: Mapping[str, str]
+    ) -> Mapping[str, Any]:
+        properties: dict[str, Any] = {"authMode": "AADToken", "description": description, "properties": {_MARK: "1"}}
+        if default is not None:
+            properties["defaults"] = {"deploymentName": default}
+        body = {"location": self._context.region, "tags": dict(tags), "properties": properties}
+        path = self._endpoint_path(name)
+        finished(self._context, self._context.rest.send("PUT", path, _ENDPOINT_VERSION, body), f"batch endpoint {name}")
+        found: Mapping[str, Any] = self._context.rest.get(path, _ENDPOINT_VERSION)
+        return found
+
+    def _put_deployment(self, name: str, version: str, file: PipelineFile, component: str, description: str | None) -> None:
+        inputs = [
+            {"name": item.name, "type": item.type, "default": item.default, "optional": item.optional} for item in file.inputs
+        ]
+        said = {
+            _MARK: version,
+            _DIGEST: file.digest,
+            _SHOWN: json.dumps({"inputs": inputs, "steps": list(file.steps)}),
+        }
+        body = {
+            "location": self._context.region,
+            "tags": {},
+            "properties": {
+                "description": description or file.description,
+                "properties": said,
+                "deploymentConfiguration": {
+                    "deploymentConfigurationType": "PipelineComponent",
+                    "componentId": {"referenceType": "Id", "assetId": component},
+                    "settings": {key: _setting(each) for key, each in file.settings.items()},
+                },
+            },
+        }
+        path = f"{self._endpoint_path(name)}/deployments/{_deployment_name(version)}"
+        answer = self._context.rest.send("PUT", path, VERSION, body)
+        finished(self._context, answer, f"version {version} of pipeline {name}")
+
+    def _loaded(self, name: str, file: PipelineFile) -> Any:
+        """The component as the SDK understands it."""
+        import io
+
+        import yaml
+
+        from opsml_cli.azureml import sdk
+
+        with sdk.quiet(f"pipeline {file.path.name}"):
+            from azure.ai.ml import load_component
+
+            text = io.StringIO(yaml.safe_dump({"name": name, **file.component}, sort_keys=False))
+            return load_component(text, relative_origin=str(file.path.absolute()))
+
+    def _check(self, file: PipelineFile) -> None:
+        """What the SDK finds wrong, before anything is uploaded."""
+        from opsml_cli.azureml import sdk
+
+        client = self._context.sdk()
+        component = self._loaded("checked", file)
+        with sdk.quiet(f"pipeline {file.path.name}"):
+            result = client.components.validate(component)
+        if not result.passed:
+            message = "; ".join(f"{place}: {text}" for place, text in result.error_messages.items())
+            raise InvalidInputError(f"{file.path.name}: {message}", fix=f"correct {file.path.name} and run the command again")
+
+    def _component(self, name: str, file: PipelineFile) -> str:
+        """The id of the registered component with this content; made by the first publish of it."""
+        from opsml_cli.azureml import sdk
+
+        version = file.digest[:16]
+        held = self._context.rest.find(f"{{ws}}/components/{name}/versions/{version}", VERSION)
+        if held is not None:
+            return str(held["id"])
+        client = self._context.sdk()
+        component = self._loaded(name, file)
+        component.version = version
+        with sdk.quiet(f"pipeline {file.path.name}"):
+            return str(client.components.create_or_update(component).id)
+
+
+def _version_for(
+    spec: PublishPipeline, file: PipelineFile, deployments: Sequence[Mapping[str, Any]]
+) -> tuple[str, Mapping[str, Any] | None]:
+    """The version that this content has or gets, and its deployment. ConflictError when `spec.version` has other content."""
+    by_version = {names.key(_version(each)): each for each in deployments}
+    if spec.version is not None:
+        held = by_version.get(names.key(spec.version))
+        if held is not None and _said(held).get(_DIGEST) != file.digest:
+            raise ConflictError(
+                f"version {_version(held)} of pipeline {spec.name} exists with other content",
+                cause="a published version never changes",
+                fix="leave --version out for the next one",
+            )
+        return spec.version, held
+    if deployments and _said(deployments[-1]).get(_DIGEST) == file.digest:
+        return _version(deployments[-1]), deployments[-1]
+    number = len(deployments) + 1
+    while str(number) in by_version:
+        number += 1
+    return str(number), None
+
+
+def _planned(name: str, version: str, file: PipelineFile, description: str | None) -> PipelineEndpoint:
+    return PipelineEndpoint(
+        name=name,
+        version=version,
+        default_version=version,
+        url=None,
+        inputs=file.inputs,
+        steps=file.steps,
+        created_at="",
+        description=description or file.description,
+    )
+
+
+def _said(deployment: Mapping[str, Any]) -> Mapping[str, str]:
+    """What opsml wrote to the deployment; empty for one of somebody else."""
+    found = (deployment.get("properties") or {}).get("properties") or {}
+    return found if _MARK in found else {}
+
+
+def _version(deployment: Mapping[str, Any]) -> str:
+    return str(_said(deployment).get(_MARK) or deployment["name"])
+
+
+def _state(deployment: Mapping[str, Any]) -> str:
+    return str((deployment.get("properties") or {}).get("provisioningState") or "")
+
+
+def _default(endpoint: Mapping[str, Any]) -> str | None:
+    found = ((endpoint.get("properties") or {}).get("defaults") or {}).get("deploymentName")
+    return None if found is None else str(found)
+
+
+def _deployment_name(version: str) -> str:
+    return DEPLOYMENT_PREFIX + version.replace(".", "-").replace("_", "-")
+
+
+def _setting(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).removeprefix("azureml:")
