@@ -181,9 +181,9 @@ def changed_uri(noun: str, member: str) -> WireError:
     article = "An" if noun[0] in "aeiou" else "A"
     return WireError(
         409,
-        f"{article} {noun} version with this name and version already exists. If you are trying to create a new {noun} version, "
-        f"use a different name or version. If you are trying to update an existing {noun} version, the existing asset's {member} "
-        "cannot be changed. Only tags, description, and isArchived can be updated.",
+        f"{article} {noun} version with this name and version already exists. If you are trying to create a new {noun} "
+        f"version, use a different name or version. If you are trying to update an existing {noun} version, the existing "
+        f"asset's {member} cannot be changed. Only tags, description, and isArchived can be updated.",
         inner=("Conflict", "AssetVersionExists"),
     )
 

@@ -134,10 +134,11 @@ class LocalData:
             notes.save(connection, "data", known.name, said, known.version)
         return self._placed(known)
 
-    def versions(self) -> Sequence[DataAsset]:
-        """Every version of every asset, newest first, without profiles."""
+    def versions(self, name: str | None = None) -> Sequence[DataAsset]:
+        """Every version of every asset, or of `name`; newest first, without profiles; empty when there is none."""
         with self._store.read() as connection:
-            return [self._placed(asset) for asset in data_records.every(connection)]
+            found = data_records.every(connection) if name is None else data_records.versions(connection, name)
+            return [self._placed(asset) for asset in found]
 
     def find(self, ref: AssetRef) -> DataAsset | None:
         """As `get`; None when there is no such version."""

@@ -272,3 +272,30 @@ def test_a_repeated_registration_after_a_restart_finds_the_version(emulator: Emu
     assert dict(asset.tags) == {"a": "b"}
     assert put(client, emulator, "durable", "1", tags={"a": "b"}).status_code == 200
     assert json.loads(client.get(f"{emulator.ws}/data/durable/versions/1").text)["properties"]["tags"] == {"a": "b"}
+
+
+def test_of_clients_that_create_one_version_at_once_one_is_the_first(emulator: Emulated, table: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with emulator.client() as client, ThreadPoolExecutor(6) as pool:
+        same = list(pool.map(lambda _: put(client, emulator, "raced", "1").status_code, range(6)))
+        other = list(
+            pool.map(
+                lambda each: put(client, emulator, "raced", "2", dataUri=f"https://example.org/{each}").status_code, range(6)
+            )
+        )
+    assert sorted(same) == [200] * 5 + [201]
+    assert sorted(other) == [201] + [409] * 5
+
+
+def test_an_upload_is_found_by_its_url_whatever_the_port(emulator: Emulated, client: httpx.Client, table: Path) -> None:
+    from opsml_cli.local.storage.engine import Written
+    from opsml_cli.local.storage.objects import Labels
+
+    emulator.workspace.storage.put("@blobstore", "moved/table.csv", [table.read_bytes()], Written(Labels(), {}))
+    account = f"_blob/{emulator.names.account}.blob.core.windows.net"
+    uri = f"https://localhost:1/{account}/azureml-blobstore-{emulator.names.workspace_id}/moved/table.csv"
+    put(client, emulator, "moved", "1", dataUri=uri)
+    assert emulator.workspace.data.get(AssetRef("moved")).rows == 40
+    put(client, emulator, "stranger", "1", dataUri=uri.replace(emulator.names.account, "someone"))
+    assert emulator.workspace.data.get(AssetRef("stranger")).sha256 == ""

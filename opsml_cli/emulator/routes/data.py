@@ -47,7 +47,7 @@ def put_container(call: Call) -> Reply:
 def list_versions(call: Call) -> Reply:
     """Of a name without versions, none."""
     name, _ = versions.names_of(call)
-    found = [asset for asset in call.served.local.data.versions() if asset.name.casefold() == name.casefold()]
+    found = call.served.local.data.versions(name)
     return versions.listed(call, SEGMENT, _versions(call, found))
 
 
@@ -105,7 +105,7 @@ def _found(call: Call, name: str, version: str) -> Version:
 
 def _container(call: Call) -> Container:
     name, _ = versions.names_of(call)
-    found = [asset for asset in call.served.local.data.versions() if asset.name.casefold() == name.casefold()]
+    found = call.served.local.data.versions(name)
     if not found:
         raise versions.missing(NOUN, name)
     return Container(found[0].name, _versions(call, found), versions.said_of(call, SEGMENT, name))
