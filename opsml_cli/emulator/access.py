@@ -66,7 +66,7 @@ def admit(request: Request, match: Match, identity: Identity, first: LocalWorksp
             f"action '{action}' over scope '{over}' or the scope is invalid. If access was recently granted, please refresh "
             "your credentials.",
             code="AuthorizationFailed",
-            form="plain" if kind == "arm" else None,
+            form="plain",
             inner=("Auth", "Authorization"),
         )
     return Admitted(_workspace(known, route, parameters), found)

@@ -13,7 +13,14 @@ _APPLICATION = f"appId=cid-v1:{uuid.UUID(int=0x0B5E11)}"
 _CLUSTER = "vienna-local-01"
 
 
-def headers(reply: Reply, form: str, correlation: str, now: datetime, seconds: float) -> dict[str, str]:
+# What is left in Azure's hourly account of a principal's requests, by the kind of request.
+_LEFT = {"GET": ("reads", 11999), "DELETE": ("deletes", 14999)}
+_WRITES = ("writes", 1199)
+
+
+def headers(  # noqa: PLR0917 - one call, and each is needed
+    reply: Reply, form: str, method: str, correlation: str, now: datetime, seconds: float
+) -> dict[str, str]:
     """All headers of an answer, names in lower case; the reply's own win. `seconds`: how long the request took."""
     own = {name.lower(): value for name, value in reply.headers.items()}
     common = {"date": now.strftime("%a, %d %b %Y %H:%M:%S GMT"), "x-content-type-options": "nosniff"}
@@ -34,6 +41,7 @@ def headers(reply: Reply, form: str, correlation: str, now: datetime, seconds: f
     }
     if form == "data":
         return {**common, **own}
+    count, left = _LEFT.get(method, _WRITES)
     return {
         **common,
         "cache-control": "no-cache",
@@ -41,6 +49,6 @@ def headers(reply: Reply, form: str, correlation: str, now: datetime, seconds: f
         "expires": "-1",
         "x-ms-correlation-request-id": correlation,
         "x-ms-routing-request-id": f"{REGION.upper()}:{now.strftime('%Y%m%dT%H%M%SZ')}:{correlation}",
-        "x-ms-ratelimit-remaining-subscription-reads": "11999",
+        f"x-ms-ratelimit-remaining-subscription-{count}": str(left),
         **own,
     }

@@ -87,9 +87,8 @@ class Emulator:
             assert isinstance(reply, Reply)
             content = _content(reply)
             seconds = loop.time() - started
-            headers = answers.headers(
-                reply, access.form_of(request.match), request.correlation, self._site.clock.now(), seconds
-            )
+            form, now = access.form_of(request.match), self._site.clock.now()
+            headers = answers.headers(reply, form, request.method, request.correlation, now, seconds)
             if content is not None:
                 headers.setdefault("content-length", str(len(content)))
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

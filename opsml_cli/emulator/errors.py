@@ -48,8 +48,10 @@ def unexpected() -> WireError:
 
 
 def reply(error: WireError, form: str, now: datetime, correlation: str) -> Reply:
-    """The whole answer on a route of that form; a refusal that names a form has its own."""
-    form = error.form or form
+    """The whole answer on a route of that form; a refusal that names a form has its own, but `plain` is the resource
+    manager's alone: it stands before no other host."""
+    if error.form is not None and (error.form != "plain" or form == "arm"):
+        form = error.form
     if form == "blob":
         return _blob(error, now)
     value: Any

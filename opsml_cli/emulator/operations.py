@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # How long Azure takes at least, in seconds, by the operation's prefix.
 _AZURE_SECONDS = {"oe": 90, "oeidp": 90, "od": 600, "be": 30, "bebes": 30, "bd": 30, "bdbes": 30, "s": 10, "jc": 5}
+KEPT = timedelta(days=30)
 PROVIDER = "Microsoft.MachineLearningServices"
 
 
@@ -190,6 +191,7 @@ class RecordedOperations:
             crash=prefix != "od" and self._faults.crash(call.method, call.path),
         )
         with served.local.store.write() as connection:
+            connection.execute("DELETE FROM operations WHERE created_at < ?", ((now - KEPT).isoformat(),))
             _insert(connection, operation)
         headers = {"x-ms-async-operation-timeout": f"PT{minutes // 60}H" if minutes % 60 == 0 else f"PT{minutes}M"}
         if prefix == "compute":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.emulator import EmulatorState, Variable
+from opsml_cli.domain.errors import UsageError
 from opsml_cli.local.background import Address, Background, Place
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class EmulatorProcess:
         from opsml_cli.emulator.faults import read_faults
         from opsml_cli.emulator.operations import Pace
 
+        if port is not None and not 1 <= port <= 65535:
+            raise UsageError(f"--port {port} is no port", cause="ports are 1 to 65535")
         Pace.read(pace or "fast")
         read_faults(inject)
         self._name()

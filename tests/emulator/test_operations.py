@@ -165,11 +165,11 @@ def test_a_crash_is_the_operations_and_the_resources(tmp_path: Path) -> None:
     faults.add("crash")
     bench = Bench(tmp_path / ".opsml", "fast", faults)
     bench.outcome = Outcome(True)
-    assert bench.state(bench.begin("od")) == "failed"
+    assert bench.state(bench.begin("bdbes")) == "failed"
     failure = bench.operations.failure(bench.served, "work", ["name"])
     assert failure is not None
     assert failure.code == "ResourceNotReady"
-    assert bench.state(bench.begin("od")) == "done"
+    assert bench.state(bench.begin("bdbes")) == "done"
     assert bench.operations.failure(bench.served, "work", ["name"]) is None
 
 
