@@ -169,7 +169,8 @@ def document(call: Call, endpoint: BatchEndpoint, deployment: BatchDeployment, s
     served = call.served
     if state is None:
         pending = call.site.operations.pending(served, PUT_WATCH, [endpoint.name, deployment.name])
-        state = "Updating" if pending else "Succeeded"
+        failed = call.site.operations.failure(served, PUT_WATCH, [endpoint.name, deployment.name])
+        state = "Updating" if pending else "Failed" if failed else "Succeeded"
     said = deployment.settings
     shown = _shown_model(served, deployment) if deployment.kind == MODEL else _shown_component(deployment)
     properties = {

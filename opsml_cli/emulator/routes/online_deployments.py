@@ -138,11 +138,7 @@ def get_logs(call: Call) -> Reply:
         for line in call.served.local.insights.logs(endpoint.name, LogQuery())
         if line.deployment in (None, deployment.name) and line.message.startswith(_FETCHING) == fetching
     ]
-    shown = [f"{line.timestamp} {line.level.upper()} {line.message}" for line in lines]
-    failed = call.site.operations.failure(call.served, PUT_WATCH, [endpoint.name, deployment.name])
-    if failed is not None and not fetching:
-        shown.append(f"ERROR {failed.message.partition('. Please')[0]}.")
-    shown = shown[-tail:] if tail else shown
+    shown = [f"{line.timestamp} {line.level.upper()} {line.message}" for line in (lines[-tail:] if tail else lines)]
     return Reply(value={"content": "\n".join([f"Instance status:\n{container}: {_instance(deployment)}\n", *shown, ""])})
 
 
@@ -303,8 +299,7 @@ def document(call: Call, endpoint: OnlineEndpoint, deployment: Deployment, state
     said = _said(served, endpoint, deployment)
     if state is None:
         pending = call.site.operations.pending(served, PUT_WATCH, [endpoint.name, deployment.name])
-        failed = call.site.operations.failure(served, PUT_WATCH, [endpoint.name, deployment.name])
-        state = "Updating" if pending or not deployment.state.finished else "Failed" if failed else deployment.state.value
+        state = "Updating" if pending or not deployment.state.finished else deployment.state.value
     path = ("onlineEndpoints", endpoint.name, "deployments", deployment.name)
     pointer = deployment.model
     model = f"{served.arm_id}/models/{pointer.name}/versions/{pointer.version}" if pointer.name else None
