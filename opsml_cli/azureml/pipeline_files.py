@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.documents import read_document
+from opsml_cli.documents import Document, parse_document, read_document
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.pipeline import PipelineInput
 
@@ -39,7 +39,15 @@ class PipelineFile:
 
 def read(path: Path) -> PipelineFile:
     """Read `path`. InvalidInputError names file, line and what is wrong; what only Azure's SDK can tell is found later."""
-    document = read_document(path, source=path.name)
+    return _read(path, read_document(path, source=path.name))
+
+
+def read_text(text: str, beside: Path) -> PipelineFile:
+    """As `read`, for a pipeline's YAML that is a part of the file `beside`, and reads its own files from there."""
+    return _read(beside, parse_document(text, source=beside.name, folder=beside.absolute().parent))
+
+
+def _read(path: Path, document: Document) -> PipelineFile:
     value = document.value
     if not isinstance(value, Mapping) or not isinstance(value.get("jobs"), Mapping) or not value["jobs"]:
         raise document.error(("jobs",), "the pipeline has no jobs", "expected type: pipeline with steps below jobs")

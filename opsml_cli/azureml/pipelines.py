@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,21 @@ _ENDPOINT_VERSION = "2023-10-01"
 _MARK, _SHOWN, _DIGEST = "opsml.version", "opsml.shown", "opsml.sha256"
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a schedule of a published version runs: the component's id, and the settings of its deployment."""
+
+    pipeline: PipelineEndpoint
+    component: str
+    settings: Mapping[str, Any]
+
+
 class AzurePipelines:
     """The `pipelines` group of an Azure ML workspace."""
 
     def __init__(self, context: Context, data: Callable[[], AzureData]) -> None:
         self._context = context
-        self._inputs = PipelineInputs(data)
+        self.inputs = PipelineInputs(data)
         self._runs = PipelineRuns(context)
 
     # Published pipelines
@@ -111,7 +121,7 @@ class AzurePipelines:
     def begin_trigger(self, spec: TriggerPipeline) -> PipelineRun:
         """As the port says. The run's name is chosen here: when the answer is lost, the run is found by it."""
         found = self.get(spec.name, spec.version)
-        inputs = self._inputs.of_call(found.inputs, spec.inputs)
+        inputs = self.inputs.of_call(found.inputs, spec.inputs)
         run = run_name(found.name)
         begun = PipelineRun(
             run="" if spec.dry_run else run,
@@ -158,7 +168,7 @@ class AzurePipelines:
 
         file = pipeline_files.read(Path(path).expanduser())
         document = {**file.job, "name": run_name("pipeline")}
-        document["inputs"] = {**document["inputs"], **self._inputs.of_job(file.inputs, inputs)}
+        document["inputs"] = {**document["inputs"], **self.inputs.of_job(file.inputs, inputs)}
         if experiment is not None:
             document["experiment_name"] = names.asset_name(experiment, "experiment name")
         client = self._context.sdk()
@@ -178,7 +188,7 @@ class AzurePipelines:
 
     def trigger_command(self, name: str) -> str:
         found = self.get(name)
-        body = {"properties": {"inputData": self._inputs.example(found.inputs)}}
+        body = {"properties": {"inputData": self.inputs.example(found.inputs)}}
         resource = shlex.quote(self._context.cloud.scope("ml").removesuffix("/.default"))
         token = f"az account get-access-token --resource {resource} --query accessToken -o tsv"
         return (
@@ -186,6 +196,11 @@ class AzurePipelines:
             f'-H "Authorization: Bearer $({token})" '
             f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
         )
+
+    def target(self, name: str, version: str | None) -> Target:
+        found = self.get(name, version)
+        configuration = self._deployment(found.name, found.version)["properties"]["deploymentConfiguration"]
+        return Target(found, str(configuration["componentId"]["assetId"]), configuration.get("settings") or {})
 
     # What Azure has
 

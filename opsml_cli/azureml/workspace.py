@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.jobs import AzureJobs
     from opsml_cli.azureml.models import AzureModels
     from opsml_cli.azureml.pipelines import AzurePipelines
+    from opsml_cli.azureml.schedules import AzureSchedules
     from opsml_cli.settings import AzureSettings
 
 
@@ -67,3 +68,9 @@ class AzureWorkspace:
         from opsml_cli.azureml.pipelines import AzurePipelines
 
         return AzurePipelines(self.context, lambda: self.data)
+
+    @cached_property
+    def schedules(self) -> AzureSchedules:
+        from opsml_cli.azureml.schedules import AzureSchedules
+
+        return AzureSchedules(self.context, self.pipelines)

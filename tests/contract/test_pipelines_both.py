@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ from pipeline_support import cleaned, written
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.data import RegisterData
-from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UnsupportedError
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.pipeline import PipelineRun, PublishPipeline, TriggerPipeline
 from opsml_cli.domain.progress import Silent
+from opsml_cli.domain.schedule import CreateSchedule, CronTrigger, Frequency, RecurrenceTrigger
 from opsml_cli.domain.workspace import Workspace
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -140,6 +142,61 @@ def test_running_a_file_and_what_is_wrong_with_one(workspace: Workspace, path: P
         pipelines.validate(str(tmp_path / "no.yml"))
     with pytest.raises(NotFoundError):
         pipelines.run("nobody")
+
+
+def test_schedules(workspace: Workspace, path: Path) -> None:
+    workspace.pipelines.publish(PublishPipeline(str(path), "retrain"))
+    schedules = workspace.schedules
+    mondays = CronTrigger("0 6 * * 1", "Europe/Zurich")
+    spec = CreateSchedule("weekly", mondays, pipeline="retrain", inputs={"word": "x", "rows": "rows"}, experiment="tries")
+    assert schedules.create_or_update(replace(spec, dry_run=True)).schedule.next_runs
+    assert not schedules.list()
+    made = schedules.create_or_update(spec)
+    assert (made.unchanged, made.schedule.enabled, made.schedule.pipeline) == (False, True, "retrain")
+    assert made.schedule.inputs["word"] == "x"
+    assert made.schedule.experiment == "tries"
+    assert len(made.schedule.next_runs) == 5
+    assert schedules.create_or_update(spec).unchanged
+    changed = schedules.create_or_update(replace(spec, trigger=RecurrenceTrigger(Frequency.DAY, 1, (6,), (30,))))
+    assert not changed.unchanged
+    assert changed.schedule.next_runs[0].endswith("T06:30:00.000Z")
+    assert [each.name for each in schedules.list()] == ["weekly"]
+    assert not schedules.get("weekly").last_runs, "nothing runs before it is due"
+
+    run = schedules.begin_trigger("weekly")
+    done = ended(lambda: workspace.pipelines.run(run))
+    assert (done.status, done.experiment) == (JobState.COMPLETED, "tries")
+    assert [each.run for each in schedules.get("weekly").last_runs] == [run]
+
+    with pytest.raises(ConflictError, match="is enabled"):
+        schedules.delete("weekly")
+    assert not schedules.disable("weekly").enabled
+    assert not schedules.list(enabled_only=True)
+    assert schedules.enable("weekly").next_runs
+    schedules.disable("weekly")
+    schedules.delete("weekly")
+    for call in (schedules.get, schedules.enable, schedules.delete, schedules.begin_trigger):
+        with pytest.raises(NotFoundError):
+            call("weekly")
+    with pytest.raises(NotFoundError):
+        schedules.create_or_update(CreateSchedule("other", mondays, pipeline="nobody"))
+    with pytest.raises(InvalidInputError):
+        schedules.create_or_update(CreateSchedule("other", mondays, pipeline="retrain", inputs={"count": "many"}))
+
+
+def test_a_schedule_of_a_file(workspace: Workspace, path: Path) -> None:
+    spec = CreateSchedule("filed", CronTrigger("0 6 * * 1"), path=str(path), inputs={"word": "${{name}}"}, enabled=False)
+    made = workspace.schedules.create_or_update(spec)
+    assert (made.unchanged, made.schedule.enabled, made.schedule.pipeline) == (False, False, None)
+    assert workspace.schedules.create_or_update(spec).unchanged
+    run = workspace.schedules.begin_trigger("filed")
+    assert ended(lambda: workspace.pipelines.run(run)).status is JobState.COMPLETED
+    workspace.schedules.delete("filed")
+
+
+def test_azure_does_not_take_days_of_the_month_in_cron(azure_workspace: AzureWorkspace) -> None:
+    with pytest.raises(UnsupportedError, match="would run more often"):
+        azure_workspace.schedules.create_or_update(CreateSchedule("s", CronTrigger("0 6 1 * *"), pipeline="retrain"))
 
 
 def test_on_azure_reading_and_triggering_load_no_sdk_and_the_command_works(
