@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from emulator_support import Emulated
+from emulator_support import Emulated, emulated
 from serving_support import ROW, deploy, foreign_folder, register_own, trained_once, until
 
 from opsml_cli.domain.model import Model
@@ -337,6 +337,7 @@ def test_what_the_model_refuses_is_a_failed_dependency(emulator: Emulated, clien
         assert bad.headers["ms-azureml-model-error-statuscode"] == "400"
         assert plain.post(url, json=BODY, headers={**bearer, "azureml-model-deployment": "nobody"}).status_code == 404
         assert plain.post(f"{emulator.url}/_online/nowhere/score", json=BODY, headers=bearer).status_code == 404
+        assert plain.post(url, content=b" " * 1_600_000, headers=bearer).status_code == 413
 
 
 def test_tokens_of_amltoken_endpoints(emulator: Emulated, client: httpx.Client, model: Model) -> None:
@@ -422,6 +423,20 @@ def test_mirrored_traffic_is_a_copy(emulator: Emulated, client: httpx.Client, en
     # The deployment that serves is not recorded: only the shadow was asked for.
     finish(client, client.put(endpoint, json=endpoint_body(emulator, traffic={"blue": 100}, mirrorTraffic={})))
     finish(client, client.delete(url))
+
+
+def test_an_operation_outlives_the_emulator(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with emulated(tmp_path) as first, first.client() as client:
+        model = register_own(first.workspace, trained_once(tmp_path_factory.getbasetemp()))
+        url = f"{first.ws}/onlineEndpoints/lasting"
+        finish(client, client.put(url, json=endpoint_body(first)))
+        begun = client.put(f"{url}/deployments/blue", json=deployment_body(first, model))
+        operation = begun.headers["azure-asyncoperation"].removeprefix(first.url)
+    with emulated(tmp_path) as second, second.client() as client:
+        begun.headers["azure-asyncoperation"] = second.url + operation
+        assert finish(client, begun)["status"] == "Succeeded"
+        assert client.get(f"{url}/deployments/blue").json()["properties"]["provisioningState"] == "Succeeded"
+        assert finish(client, client.delete(url))["status"] == "Succeeded"
 
 
 def test_endpoints_of_the_command_line_are_on_the_wire(emulator: Emulated, client: httpx.Client, model: Model) -> None:

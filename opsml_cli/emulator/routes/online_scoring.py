@@ -9,6 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
@@ -19,12 +20,14 @@ from opsml_cli.emulator.routes import online_deployments
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.guard import same_secret
 from opsml_cli.local import annotations as notes
+from opsml_cli.local.azure_names import AzureNames
 from opsml_cli.local.endpoint_records import EndpointRecord
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
 
 ACTION = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"
+MOST_BYTES = 3 * 2**19  # of a request: 1.5 MiB, Azure's own limit
 REQUEST_SECONDS = 5.0  # Azure's own limit for a deployment that has set none
 _DEPLOYMENT = "azureml-model-deployment"
 _PASSED = ("content-type", "content-encoding", "user-agent", _DEPLOYMENT, "x-ms-request-id", "x-ms-client-request-id")
@@ -51,16 +54,9 @@ def swagger(call: Call) -> Reply:
 
 def _forward(call: Call, path: str) -> Reply:
     started = time.perf_counter()
-    for place in call.site.workspaces():
-        with call.site.serve(place) as served:
-            record = served.local.online_endpoints.record(call.parameters["endpoint"])
-            if record is None:
-                continue
-            _authenticate(call, served, record)
-            target = _target(served, record, call.headers.get(_DEPLOYMENT))
-            break
-    else:
-        raise _refused(404, "Endpoint not found")
+    if len(call.body) > MOST_BYTES:
+        raise _refused(413, "Payload too large")
+    target = _found(call)
     query = "&".join(f"{name}={value}" for name, value in call.query.items() if name != "api-version")
     try:
         answer = _SERVERS.ask(call.method, target, f"{path}?{query}" if query else path, call.body, call.headers)
@@ -69,6 +65,23 @@ def _forward(call: Call, path: str) -> Reply:
     except (OSError, http.client.HTTPException):
         raise _refused(503, "no healthy upstream") from None
     return _reply(call, answer, time.perf_counter() - started)
+
+
+def _found(call: Call) -> _Target:
+    """The endpoint's server, once the caller is known to be allowed. WireError."""
+    name = call.parameters["endpoint"]
+    place = (call.site.root, names.key(name))
+    known = _HOMES.get(place)
+    for home in ([known] if known is not None else []) + call.site.workspaces():
+        with call.site.serve(home) as served:
+            record = served.local.online_endpoints.record(name)
+            if record is None:
+                continue
+            _HOMES[place] = home
+            _authenticate(call, served, record)
+            return _target(served, record, call.headers.get(_DEPLOYMENT))
+    _HOMES.pop(place, None)
+    raise _refused(404, "Endpoint not found")
 
 
 def _reply(call: Call, answer: _Answer, seconds: float) -> Reply:
@@ -206,6 +219,8 @@ def _pop(idle: deque[http.client.HTTPConnection]) -> http.client.HTTPConnection 
 
 
 _SERVERS = _Servers()
+# Where an endpoint was found last, by the emulator's folder and the endpoint's name; looked at again when it is not there.
+_HOMES: dict[tuple[Path, str], AzureNames] = {}
 
 _HOST = "/_online/{endpoint}"
 
