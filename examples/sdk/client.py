@@ -9,7 +9,7 @@ from azure.identity import DefaultAzureCredential
 def ml_client() -> MLClient:
     return MLClient(
         DefaultAzureCredential(),
-        subscription_id=os.environ["AZUREML_ARM_SUBSCRIPTION"],
-        resource_group_name=os.environ["AZUREML_ARM_RESOURCEGROUP"],
-        workspace_name=os.environ["AZUREML_ARM_WORKSPACE_NAME"],
+        subscription_id=os.environ["AZURE_SUBSCRIPTION_ID"],
+        resource_group_name=os.environ["AZURE_RESOURCE_GROUP"],
+        workspace_name=os.environ["AZUREML_WORKSPACE_NAME"],
     )

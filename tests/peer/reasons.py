@@ -23,7 +23,12 @@ NOT_RUN: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 # Run, and known not to pass.
-KNOWN: tuple[tuple[str, str], ...] = ()
+KNOWN: tuple[tuple[str, str], ...] = (
+    (r"test_compute_instance", "the emulator has compute clusters, no compute instances"),
+    (r"test_pipeline_job_create_with_resolve_reuse", "fails while the SDK loads the file, before it asks anybody"),
+    (r"test_pipeline_job_create_with_distribution_component", "steps on several machines: this machine is one"),
+    (r"input_literal_meta", "the expression `${{parent.name}}`: not known to the local engine"),
+)
 
 
 def why_not_run(test: str) -> str | None:
