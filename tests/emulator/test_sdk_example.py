@@ -43,9 +43,11 @@ def test_a_users_scripts_run_unmodified(script: Callable[[str], Ran], opsml: Ops
 
     # What the SDK made, the command line sees.
     workspace = {"OPSML_LOCAL__PATH": str(tmp_path / ".opsml")}
-    for words, name in (("data", "loans"), ("models", "loans"), ("endpoints", "loans-api"), ("pipeline", "loans-count")):
+    for words, name in (("data", "loans"), ("models", "loans"), ("endpoints", "loans-api")):
         listed = json.loads(opsml(words, "list", "-o", "json", env=workspace).stdout)
         assert name in {each.get("name") or each.get("endpoint") for each in listed}, (words, listed)
+    run = said["5_pipeline.py"].split("run: ")[1].split()[0]
+    assert json.loads(opsml("jobs", "show", run, "-o", "json", env=workspace).stdout)["status"] == "Completed"
 
     # Plain clients: the scoring address with the endpoint's key, the pipeline's with a token.
     variables = json.loads(opsml("local", "env", "-o", "json", env=workspace).stdout)
