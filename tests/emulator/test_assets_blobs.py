@@ -124,7 +124,9 @@ def test_an_empty_object_has_no_range(storage: Storage) -> None:
 
 def test_conditions(storage: Storage) -> None:
     tag = storage.put("cond", b"1").headers["etag"]
-    assert code(storage.put("cond", b"2", If_None_Match="*")) == (409, "BlobAlreadyExists")
+    kept = set(storage.emulator.workspace.layout.blobs.iterdir())
+    assert code(storage.put("cond", b"refused", If_None_Match="*")) == (409, "BlobAlreadyExists")
+    assert set(storage.emulator.workspace.layout.blobs.iterdir()) == kept
     assert code(storage.put("cond", b"2", If_Match='"0x1"')) == (412, "ConditionNotMet")
     assert storage.put("cond", b"2", If_Match=tag).status_code == 201
     assert code(storage.send("GET", "cond", headers={"If-Match": tag})) == (412, "ConditionNotMet")

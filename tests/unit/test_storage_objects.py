@@ -72,7 +72,7 @@ def expected(names: set[str], prefix: str, delimiter: str) -> list[str]:
 NAMES = st.text(st.sampled_from("ab/é\U0001f600 -."), min_size=1, max_size=8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.sets(NAMES, max_size=12),
     st.text(st.sampled_from("ab/é"), max_size=3),

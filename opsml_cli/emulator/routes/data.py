@@ -66,18 +66,14 @@ def put_version(call: Call) -> Reply:
     if kind is DataType.MLTABLE:
         said["referencedUris"] = body.words("referencedUris") or []
     ref = AssetRef(name, version)
-    known = call.served.local.data.find(ref)
-    if known is None:
-        spec = RegisterData(
-            name, uri, version=version, type=kind, description=said["description"], tags=said["tags"]
-        )  # fmt: skip
+    if call.served.local.data.find(ref) is None:
+        spec = RegisterData(name, uri, version=version, type=kind, description=said["description"], tags=said["tags"])
         try:
             with uris.content(call, uri) as path:
                 call.served.local.data.adopt(spec, path, said | {"createdBy": who(call)})
             return versions.written(call, SEGMENT, _found(call, name, version), new=True)
         except ConflictError:
-            # Somebody was quicker: theirs is the version that exists.
-            known = call.served.local.data.get(ref)
+            pass  # Somebody was quicker: theirs is the version that exists.
     shown = _found(call, name, version)
     if shown.properties["dataUri"].rstrip("/") != uri.rstrip("/") or shown.properties["dataType"] != kind.value:
         raise versions.changed_uri("data", "data uri")

@@ -100,9 +100,7 @@ def _content(body: Body) -> dict[str, Any]:
             inner=("BadArgument", "ArgumentInvalid"),
         )
     if build is not None and (image is not None or conda is not None):
-        raise WireError(
-            400, "A build context excludes image and condaFile.", inner=("BadArgument", "ArgumentInvalid")
-        )  # fmt: skip
+        raise WireError(400, "A build context excludes image and condaFile.", inner=("BadArgument", "ArgumentInvalid"))
     return {
         "image": image,
         "build": None

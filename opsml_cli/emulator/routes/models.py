@@ -132,9 +132,7 @@ def _file_name(uri: str) -> str:
 
 
 def _flavors(body: Body) -> dict[str, Any]:
-    return {
-        name: {"data": flavor.texts("data") if "data" in flavor else {}} for name, flavor in body.sections("flavors")
-    }  # fmt: skip
+    return {name: {"data": flavor.texts("data") if "data" in flavor else {}} for name, flavor in body.sections("flavors")}
 
 
 def _found(call: Call, name: str, version: str) -> Version:

@@ -90,6 +90,7 @@ class LocalStorage:
 
     def put(self, container: str, path: str, parts: Iterable[bytes], written: Written) -> StoredObject:
         """Write the object whole; staged blocks of that path are dropped. `labels.md5` None: it is computed."""
+        self._check_early(container, path, written)
         digest = hashlib.md5(usedforsecurity=False)
         with self._blobs.receive_file(_digested(parts, digest), path) as received:
             labels = written.labels
@@ -110,6 +111,7 @@ class LocalStorage:
 
     def commit(self, container: str, path: str, listed: Sequence[Block], written: Written) -> StoredObject:
         """Make the object of blocks, in the order of the list. WrongBlocksError for a block that is not there."""
+        self._check_early(container, path, written)
         with self._store.read() as connection:
             existing = objects.find(connection, container, path, self._blobs.folder)
             uncommitted = blocks.staged(connection, self._layout.staging, container, path)
@@ -251,6 +253,13 @@ class LocalStorage:
         if self._layout.staging.is_dir():
             blocks.forget_old(connection)
             blocks.sweep(connection, self._layout.staging)
+
+    def _check_early(self, container: str, path: str, written: Written) -> None:
+        """Refuse what would be refused at the end before content is kept for it."""
+        self._check_writable(container, path)
+        if written.check is not None:
+            with self._store.read() as connection:
+                written.check(objects.find(connection, container, path, self._blobs.folder))
 
     def _check_writable(self, container: str, path: str) -> None:
         if mounts.covered(self._views.below(container, path), path):
