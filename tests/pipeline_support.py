@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opsml_cli.domain.pipeline import PipelineRun
+from opsml_cli.emulator.process import EmulatorProcess
 from opsml_cli.local.service.process import LocalService
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -80,6 +81,7 @@ def cleaned(workspace: LocalWorkspace) -> Iterator[LocalWorkspace]:
         yield workspace
     finally:
         if workspace.root.exists():
+            EmulatorProcess(workspace).down()
             LocalService(workspace.layout).down()
             for job in workspace.jobs.list():
                 if not job.status.finished:

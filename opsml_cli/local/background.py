@@ -115,10 +115,12 @@ class Background:
         raise OpsmlError(f"{self._what} did not start", cause=_last_line(self.place.log), fix=f"look at {self.place.log}")
 
     def down(self) -> bool:
-        """End it and return when it is gone; False when it was down."""
-        address = self.place.running()
-        if address is None:
-            return False
+        """End it and return when it is gone; False when it was down. One that is just starting is awaited first."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while (address := self.place.running()) is None:
+            if not processes.held(self.place.lock) or time.monotonic() > deadline:
+                return False
+            time.sleep(_TICK_SECONDS)
         for force in (False, True):
             processes.end_group(address.pid, address.started, force=force)
             deadline = time.monotonic() + _END_SECONDS
