@@ -39,7 +39,7 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
         raise ConflictError(
             f"endpoint {resource['name']!r} could not be made", fix=f"opsml endpoints delete {resource['name']} --yes"
         )
-    if there is None and pending is not None and pending.same_target(wish):
+    if there is None and pending is not None and pending.same_target(wish) and mapping.refusal_of(resource, pending) is None:
         return _joined(rollout, spec)
     if there is not None and mapping.target_of(there).same_target(wish):
         done, failure = mapping.outcome_of(resource, there)

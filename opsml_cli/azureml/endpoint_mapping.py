@@ -89,6 +89,18 @@ def wish_tags(wish: Wish) -> dict[str, str]:
     return {_WISH + wish.deployment: text}
 
 
+def refused_tags(endpoint: Mapping[str, Any], wish: Wish, reason: str) -> dict[str, str]:
+    """The endpoint's tags when Azure would not make the wish's deployment: it is not tried again by whoever looks."""
+    done = f"{wish.revision}!{' '.join(reason.split())}"[:TAG_LENGTH]
+    return {**(endpoint.get("tags") or {}), _DONE + wish.deployment: done}
+
+
+def refusal_of(endpoint: Mapping[str, Any], wish: Wish) -> str | None:
+    """Why Azure would not make the wish's deployment; None when it was not asked yet."""
+    revision, mark, reason = str((endpoint.get("tags") or {}).get(_DONE + wish.deployment) or "").partition("!")
+    return reason if mark and revision == wish.revision else None
+
+
 def settled_tags(endpoint: Mapping[str, Any], deployment: str, revision: str, failure: str | None) -> dict[str, str]:
     """The endpoint's tags once the deployment was tried: its wish is gone, and what came out is noted."""
     kept = {tag: text for tag, text in (endpoint.get("tags") or {}).items() if tag != _WISH + deployment}
@@ -226,17 +238,19 @@ def _deployment(endpoint: Mapping[str, Any], resource: Mapping[str, Any]) -> Dep
 
 
 def _to_come(endpoint: Mapping[str, Any], wish: Wish) -> Deployment:
-    failed = state_of(endpoint) is DeploymentState.FAILED
+    refusal = refusal_of(endpoint, wish)
+    if refusal is None and state_of(endpoint) is DeploymentState.FAILED:
+        refusal = "the endpoint could not be made"
     return Deployment(
         name=wish.deployment,
         endpoint=str(endpoint["name"]),
-        state=DeploymentState.FAILED if failed else DeploymentState.CREATING,
+        state=DeploymentState.CREATING if refusal is None else DeploymentState.FAILED,
         model=ModelPointer(wish.model, wish.version),
         created_at=_created(endpoint),
         instance_count=wish.instance_count,
         instance_type=wish.instance_type,
         insights=wish.insights,
-        detail="the endpoint could not be made" if failed else "the endpoint is being made",
+        detail=refusal or "the endpoint is being made",
     )
 
 

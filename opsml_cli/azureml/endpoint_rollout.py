@@ -101,8 +101,8 @@ class Rollout:
             return False
         there = {names.key(str(each["name"])): each for each in deployments}
         for wish in mapping.wishes_of(endpoint):
-            if names.key(wish.deployment) not in there:
-                self.put_deployment(str(endpoint["name"]), wish)
+            if names.key(wish.deployment) not in there and mapping.refusal_of(endpoint, wish) is None:
+                self._make(endpoint, wish)
                 return True
         for deployment in deployments:
             if mapping.outcome_of(endpoint, deployment)[0]:
@@ -117,6 +117,17 @@ class Rollout:
                     self._settle(endpoint, deployments, deployment, reason)
                     return True
         return False
+
+    def _make(self, endpoint: Resource, wish: mapping.Wish) -> None:
+        """The wish's first deployment. What Azure refuses for good is noted, so that it is told once and not tried for ever."""
+        try:
+            self.put_deployment(str(endpoint["name"]), wish)
+        except (NotAllowedError, BusyError, ConflictError):
+            raise
+        except OpsmlError as error:
+            tags = mapping.refused_tags(endpoint, wish, error.message)
+            self.put_endpoint(str(endpoint["name"]), endpoint_bodies.changed_endpoint(endpoint, tags=tags))
+            raise
 
     def _try_out(self, endpoint: Resource, deployment: Resource) -> str | None:
         """None when it answered; else why not."""

@@ -35,10 +35,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     model = trained_once(tmp_path_factory.getbasetemp())
     options = {} if request.param == "local" else {"trust": True}
     with workspace_of(request.param, folder, **options) as (found, local):
-        if isinstance(found, LocalWorkspace):
-            register_own(found, model)
-        else:
-            found.models.register(RegisterModel("bank", str(model), trust=True))
+        register_own(local, model)
         yield found
         end_all(local)
 
@@ -82,7 +79,8 @@ def settled(workspace: Workspace, endpoint: str) -> OnlineEndpoint:
 
 
 def deploy(workspace: Workspace, endpoint: str, deployment: str = "blue", model: str = "bank", **options: Any) -> Deployed:
-    begun = workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef(model, "1"), endpoint, deployment, **options))
+    wanted = DeploySpec(AssetRef(model, "1"), endpoint, deployment, trust=True, **options)
+    begun = workspace.online_endpoints.begin_deploy(wanted)
     found = ready(workspace, endpoint, deployment)
     return Deployed(found, next(each for each in found.deployments if each.name == deployment), begun.unchanged)
 
@@ -96,9 +94,10 @@ def test_a_deployment_answers_and_the_same_again_is_unchanged(workspace: Workspa
     again = deploy(workspace, endpoint)
     assert again.unchanged
     assert again.endpoint == first.endpoint
-    result = workspace.online_endpoints.score(endpoint.upper(), ScoreRequest([ROW, ROW]))
+    result = workspace.online_endpoints.score(endpoint.upper(), ScoreRequest([ROW, ROW], proba=True))
     assert (result.rows, result.deployment) == (2, "blue")
-    assert set(result.predictions) <= {"no", "yes"}
+    assert set(result.predictions) <= set(result.classes) == {"no", "yes"}
+    assert all(sum(row) == pytest.approx(1) for row in result.probabilities)
     assert workspace.online_endpoints.score(endpoint, ScoreRequest([])).rows == 0
     assert "paths" in workspace.online_endpoints.swagger(endpoint)
     with pytest.raises(InvalidInputError, match=r"'age', row 3: 'forty'") as caught:
@@ -138,12 +137,14 @@ def test_a_wrong_spec_writes_nothing(
 ) -> None:
     before = {each.name for each in workspace.online_endpoints.list()}
     with pytest.raises(UsageError):
-        workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef("bank"), name or endpoint, deployment, **options))
+        workspace.online_endpoints.begin_deploy(
+            DeploySpec(AssetRef("bank"), name or endpoint, deployment, trust=True, **options)
+        )
     assert {each.name for each in workspace.online_endpoints.list()} == before
 
 
 def test_a_dry_run_writes_nothing(workspace: Workspace, endpoint: str) -> None:
-    planned = workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef("bank"), endpoint, "blue", dry_run=True))
+    planned = workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef("bank"), endpoint, "blue", trust=True, dry_run=True))
     assert not planned.unchanged and planned.deployment.state is DeploymentState.CREATING
     assert endpoint not in {each.name for each in workspace.online_endpoints.list()}
 
@@ -227,7 +228,7 @@ def test_a_model_that_cannot_answer_fails_with_its_cause_and_what_served_goes_on
     assert failed.endpoint.traffic == {"blue": 100, "green": 0}
     assert workspace.online_endpoints.score(endpoint, ScoreRequest([ROW])).deployment == "blue"
     # A failed deployment is tried again.
-    assert not workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef(name, "1"), endpoint, "green")).unchanged
+    assert not workspace.online_endpoints.begin_deploy(DeploySpec(AssetRef(name, "1"), endpoint, "green", trust=True)).unchanged
     assert ready(workspace, endpoint, "green").traffic["green"] == 0
 
 
