@@ -36,9 +36,6 @@ class MovedClock:
     def now(self) -> datetime:
         return self.at
 
-    def sleep(self, seconds: float) -> None:
-        self.move(seconds)
-
     def move(self, seconds: float) -> None:
         self.at += timedelta(seconds=seconds)
 

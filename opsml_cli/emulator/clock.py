@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -12,19 +11,12 @@ class WallClock(Protocol):
         """This instant, with its zone (UTC)."""
         ...
 
-    def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed on this clock."""
-        ...
-
 
 class SystemWallClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 def stamp(moment: datetime) -> str:

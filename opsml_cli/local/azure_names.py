@@ -91,10 +91,6 @@ class Directory:
         with self._first.store.read() as connection:
             return _read(connection)
 
-    def find(self, subscription: str, resource_group: str, name: str) -> AzureNames | None:
-        key = "/".join((subscription, resource_group, name)).casefold()
-        return next((each for each in self.list() if each.key == key), None)
-
     def add(self, subscription: str, resource_group: str, name: str) -> tuple[AzureNames, bool]:
         """A further workspace; the flag: it is new. InvalidInputError for a name outside Azure's pattern."""
         if not _NAME.match(name):
