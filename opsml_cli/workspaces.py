@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConfigError, UnsupportedError
@@ -78,7 +78,7 @@ def open_workspace(loaded: Loaded) -> Workspace:
     from opsml_cli.azureml.workspace import AzureWorkspace
 
     assert choice.azure is not None
-    return cast("Workspace", AzureWorkspace(choice.azure, choice.name))
+    return AzureWorkspace(choice.azure, choice.name)
 
 
 def open_emulator(loaded: Loaded, workspace: Workspace) -> EmulatorOperations:

@@ -56,11 +56,15 @@ QUOTA_CODES = (
     "VMSizeQuotaExceeded", "MaxNodesExceeded",
 )  # fmt: skip
 QUOTA_TEXT = re.compile(
-    r"not enough (?:quota|capacity)|exceed\w* (?:approved|the) [\w ]*quota|insufficient (?:quota|capacity)", re.I
+    r"not enough (?:quota|capacity)|exceed\w* (?:approved|the|quota) [\w ]*(?:quota|limits)|insufficient (?:quota|capacity)",
+    re.I,
 )
-_NEEDED = re.compile(r"additional (?:required|needed)\D{0,12}(\d+)|(?:requires|requested)\D{0,12}(\d+) cores?", re.I)
+_NEEDED = re.compile(r"additional (?:required|needed)\D{0,12}(\d+)|(?:requires|requested)\D{0,12}(\d+)", re.I)
 _USAGE = re.compile(r"current usage/limit:?\s*(\d+)\s*/\s*(\d+)", re.I)
-_LIMIT, _USED = re.compile(r"(?:current )?limit:?\s*(\d+)", re.I), re.compile(r"current usage:?\s*(\d+)", re.I)
+_LIMIT, _USED = (
+    re.compile(r"(?:current limit|limit|maximum allowed):?\s*(\d+)", re.I),
+    re.compile(r"current usage:?\s*(\d+)", re.I),
+)
 # Sizes that a model of a table is served by, and their cores.
 _SIZES = {"Standard_DS1_v2": 1, "Standard_DS2_v2": 2, "Standard_F2s_v2": 2, "Standard_DS3_v2": 4, "Standard_F4s_v2": 4}
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.storage import Container
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
+    from opsml_cli.domain.explanation import ExplainModel, Explanation
 
 _PARALLEL = 8
 _TRIES = 5
@@ -162,6 +163,9 @@ class AzureModels:
 
     def compare(self, spec: CompareModels) -> Comparison:
         raise _elsewhere("compares no models", spec.a, f"opsml -w local models compare {spec.a.name} {spec.b.name} --data …")
+
+    def explain(self, spec: ExplainModel) -> Explanation:
+        raise _elsewhere("explains no models", spec.model, f"opsml -w local models explain {spec.model.name}")
 
     # --- registering
 

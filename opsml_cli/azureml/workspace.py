@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 from opsml_cli.azureml.context import Context, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsml_cli.azureml.access import AzureAccess
+    from opsml_cli.azureml.computes import AzureComputes
+    from opsml_cli.azureml.creation import AzureCreation
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.endpoints import AzureEndpoints
     from opsml_cli.azureml.insights import AzureInsights
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.models import AzureModels
     from opsml_cli.azureml.pipelines import AzurePipelines
     from opsml_cli.azureml.schedules import AzureSchedules
+    from opsml_cli.domain.access import Check
     from opsml_cli.settings import AzureSettings
 
 
@@ -74,3 +80,31 @@ class AzureWorkspace:
         from opsml_cli.azureml.schedules import AzureSchedules
 
         return AzureSchedules(self.context, self.pipelines)
+
+    @cached_property
+    def computes(self) -> AzureComputes:
+        from opsml_cli.azureml.computes import AzureComputes
+
+        return AzureComputes(self.context)
+
+    @cached_property
+    def access(self) -> AzureAccess:
+        from opsml_cli.azureml.access import AzureAccess
+
+        return AzureAccess(self.context)
+
+    @cached_property
+    def creation(self) -> AzureCreation:
+        from opsml_cli.azureml.creation import AzureCreation
+
+        return AzureCreation(self.context)
+
+    def checks(self) -> Iterator[Check]:
+        from opsml_cli.azureml.checks import checks
+
+        return checks(self.context)
+
+    def signed_in(self) -> str:
+        """One line: which identity is used, and why not another. Asks for a token."""
+        self.context.identity.token(self.context.cloud.scope("arm"))
+        return self.context.identity.told()

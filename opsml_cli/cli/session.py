@@ -91,5 +91,8 @@ class Session:
         workspace = self.workspace
         origin = self.loaded.origins.get("workspace", "default")
         self.output.note(f"workspace: {workspace.name} ({workspace.location}), from {origin}")
+        signed_in = workspace.signed_in()
+        if signed_in is not None:
+            self.output.note(signed_in)
         if workspace.kind == "local" and self.loaded.azure_complete():
             self.output.hint("the Azure settings are complete but unused here; add -w azure to act there")

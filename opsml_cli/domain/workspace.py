@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 # The values are named in signatures alone: whoever reads one kind of them does not pay for the others.
 if TYPE_CHECKING:
+    from opsml_cli.domain.access import Check, CreateWorkspace, NewPrincipal, Shared, ShareWorkspace, WorkspaceState
     from opsml_cli.domain.comparison import CompareModels, Comparison
+    from opsml_cli.domain.compute import Compute, ComputeCreated, CreateCompute
     from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
     from opsml_cli.domain.endpoint import (
         Deployed,
@@ -248,6 +250,36 @@ class ScheduleOperations(Protocol):
         ...
 
 
+class ComputeOperations(Protocol):
+    def list(self) -> Sequence[Compute]: ...
+
+    def get(self, name: str) -> Compute: ...
+
+    def begin_create(self, spec: CreateCompute) -> ComputeCreated:
+        """Make the cluster, or change the scale of the one that is there; `unchanged` when it is as asked. ConflictError for
+        another size; QuotaError when the cores do not suffice. Poll `get` until its state is finished."""
+        ...
+
+
+class AccessOperations(Protocol):
+    def share(self, spec: ShareWorkspace) -> Shared:
+        """Idempotent. NotFoundError for an unknown principal, UsageError for an unknown role."""
+        ...
+
+    def create_principal(self, name: str) -> NewPrincipal:
+        """Make an application of that name with its service principal, where missing, and a new secret for it. It has no
+        right yet. ConflictError when several are named so."""
+        ...
+
+
+class CreationOperations(Protocol):
+    def begin(self, spec: CreateWorkspace) -> WorkspaceState:
+        """Idempotent. Poll `state` until it is finished."""
+        ...
+
+    def state(self) -> WorkspaceState: ...
+
+
 class Workspace(Protocol):
     """One workspace: its name as the user wrote it, its kind, and its groups of operations."""
 
@@ -269,3 +301,16 @@ class Workspace(Protocol):
     def schedules(self) -> ScheduleOperations: ...
     @property
     def insights(self) -> InsightsOperations: ...
+    @property
+    def computes(self) -> ComputeOperations: ...
+    @property
+    def access(self) -> AccessOperations: ...
+    @property
+    def creation(self) -> CreationOperations: ...
+    def signed_in(self) -> str | None:
+        """One line: which identity is used, and why not another; None where nobody signs in. NotSignedInError."""
+        ...
+
+    def checks(self) -> Iterator[Check]:
+        """What `doctor` looks at, one after the other; it raises nothing for what is out of order."""
+        ...

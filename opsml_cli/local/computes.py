@@ -1,91 +1,122 @@
-"""Computes of a local workspace: names with a size, under which jobs are asked for. What runs, runs on this machine."""
+"""The computes of a local workspace: this machine, and the clusters that Azure's clients know it by."""
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import os
+import platform
+from collections.abc import Sequence
 
-from opsml_cli.domain import names
+from opsml_cli.domain.compute import THIS_MACHINE, Compute, ComputeCreated, ComputeState, CreateCompute
+from opsml_cli.domain.errors import ConflictError, NotFoundError, QuotaError, UsageError
+from opsml_cli.domain.fields import did_you_mean
+from opsml_cli.local import vm_sizes
 from opsml_cli.local.clock import now
-from opsml_cli.local.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Compute:
-    """A cluster. `document` is what its creator said of it, in Azure's words and without passwords."""
-
-    name: str
-    size: str
-    least: int
-    most: int
-    created_at: str
-    modified_at: str
-    document: Mapping[str, Any]
+from opsml_cli.local.compute_records import ComputeRecord, ComputeRecords
 
 
 class LocalComputes:
-    """The computes of one local workspace."""
+    """The ComputeOperations port. Jobs run on this machine, whatever compute they name."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, records: ComputeRecords) -> None:
+        self._records = records
 
     def list(self) -> Sequence[Compute]:
-        """Newest first."""
-        with self._store.read() as connection:
-            rows = connection.execute("SELECT * FROM computes ORDER BY created_at DESC, name_key").fetchall()
-        return [_compute(row) for row in rows]
+        """This machine first."""
+        return [this_machine(), *map(_compute, self._records.list())]
 
-    def find(self, name: str) -> Compute | None:
-        with self._store.read() as connection:
-            row = connection.execute("SELECT * FROM computes WHERE name_key=?", (names.key(name),)).fetchone()
-        return None if row is None else _compute(row)
+    def get(self, name: str) -> Compute:
+        if name.casefold() == THIS_MACHINE:
+            return this_machine()
+        found = self._records.find(name)
+        if found is None:
+            known = [one.name for one in self.list()]
+            raise NotFoundError(f"no compute {name!r}", cause=did_you_mean(name, known), fix="opsml compute list")
+        return _compute(found)
 
-    def save(self, name: str, size: str, least: int, most: int, document: Mapping[str, Any]) -> Compute:
-        """Insert or replace; a name keeps its first spelling and its creation."""
-        moment = now()
-        with self._store.write() as connection:
-            row = connection.execute("SELECT * FROM computes WHERE name_key=?", (names.key(name),)).fetchone()
-            old = None if row is None else _compute(row)
-            made = Compute(
-                name=name if old is None else old.name,
-                size=size,
-                least=least,
-                most=most,
-                created_at=moment if old is None else old.created_at,
-                modified_at=moment,
-                document=dict(document),
+    def begin_create(self, spec: CreateCompute) -> ComputeCreated:
+        """Record a cluster under its name, so that what names it finds it here too; it is there at once."""
+        if spec.name.casefold() in (THIS_MACHINE, "serverless"):
+            raise UsageError(f"{spec.name} is the name of another compute", fix="give another name")
+        size = vm_sizes.find(spec.size)
+        if size.cores * spec.max_nodes > size.limit:
+            raise QuotaError(
+                f"{spec.max_nodes} nodes of {size.name} are more than a subscription's cores",
+                cause=f"{size.cores * spec.max_nodes} cores are needed, {size.limit} is the limit",
+                fix="fewer nodes, or a smaller size",
             )
-            held = {
-                "name": made.name,
-                "size": size,
-                "least": least,
-                "most": most,
-                "modified_at": moment,
-                "said": dict(document),
-            }
-            connection.execute(
-                "INSERT OR REPLACE INTO computes(name_key, created_at, document) VALUES(?, ?, ?)",
-                (names.key(name), made.created_at, json.dumps(held, ensure_ascii=False)),
-            )
-        return made
-
-    def delete(self, name: str) -> bool:
-        """Whether there was one."""
-        with self._store.write() as connection:
-            return connection.execute("DELETE FROM computes WHERE name_key=?", (names.key(name),)).rowcount == 1
+        held = self._records.find(spec.name)
+        if held is not None and held.size.casefold() != size.name.casefold():
+            raise ConflictError(f"compute {held.name} exists with the size {held.size}", fix="give another name")
+        same = held is not None and (held.least, held.most) == (spec.min_nodes, spec.max_nodes)
+        if spec.dry_run or same:
+            planned = _compute(held) if held is not None and same else _planned(spec, size.name)
+            return ComputeCreated(planned, same)
+        said = _said(spec) if held is None else {**held.document, "scaleSettings": _said(spec)["scaleSettings"]}
+        made = self._records.save(spec.name, size.name, spec.min_nodes, spec.max_nodes, said)
+        return ComputeCreated(_compute(made), False)
 
 
-def _compute(row: sqlite3.Row) -> Compute:
-    held = json.loads(row["document"])
+def this_machine() -> Compute:
+    """The machine that everything of a local workspace runs on."""
+    import psutil
+
     return Compute(
-        name=held["name"],
-        size=held["size"],
-        least=held["least"],
-        most=held["most"],
-        created_at=row["created_at"],
-        modified_at=held["modified_at"],
-        document=held["said"],
+        name=THIS_MACHINE,
+        type="this machine",
+        state=ComputeState.SUCCEEDED,
+        size=platform.machine() or None,
+        min_nodes=1,
+        max_nodes=1,
+        nodes=1,
+        cores=os.cpu_count(),
+        memory_gb=round(psutil.virtual_memory().total / (1 << 30), 1),
+        location=platform.node() or None,
     )
+
+
+def _compute(record: ComputeRecord) -> Compute:
+    said = record.document
+    try:
+        size = vm_sizes.find(record.size)
+    except UsageError:
+        size = None
+    return Compute(
+        name=record.name,
+        type="AmlCompute",
+        state=ComputeState.SUCCEEDED,
+        size=record.size,
+        min_nodes=record.least,
+        max_nodes=record.most,
+        nodes=0,
+        cores=None if size is None else size.cores,
+        memory_gb=None if size is None else size.memory,
+        low_priority=said.get("vmPriority") == "LowPriority",
+        location=said.get("location"),
+        created_at=record.created_at,
+        description=said.get("description"),
+    )
+
+
+def _planned(spec: CreateCompute, size: str) -> Compute:
+    return _compute(ComputeRecord(spec.name, size, spec.min_nodes, spec.max_nodes, now(), now(), _said(spec)))
+
+
+def _said(spec: CreateCompute) -> dict[str, object]:
+    """What a client of Azure would have said of the same cluster."""
+    return {
+        "location": "local",
+        "tags": None,
+        "identity": None,
+        "description": spec.description,
+        "disableLocalAuth": False,
+        "vmPriority": "LowPriority" if spec.low_priority else "Dedicated",
+        "scaleSettings": {
+            "maxNodeCount": spec.max_nodes,
+            "minNodeCount": spec.min_nodes,
+            "nodeIdleTimeBeforeScaleDown": f"PT{spec.idle_seconds:g}S",
+        },
+        "subnet": None,
+        "remoteLoginPortPublicAccess": "NotSpecified",
+        "enableNodePublicIp": True,
+        "userAccountCredentials": None,
+    }

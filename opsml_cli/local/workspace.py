@@ -10,9 +10,15 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opsml_cli.domain.access import Check
+    from opsml_cli.local.access import LocalAccess
     from opsml_cli.local.assets import LocalAssets
     from opsml_cli.local.batch.operations import LocalBatchEndpoints
+    from opsml_cli.local.compute_records import ComputeRecords
     from opsml_cli.local.computes import LocalComputes
+    from opsml_cli.local.creation import LocalCreation
     from opsml_cli.local.data import LocalData
     from opsml_cli.local.datastores import LocalDatastores
     from opsml_cli.local.endpoints import LocalEndpoints
@@ -120,10 +126,37 @@ class LocalWorkspace:
         return ModelAdoption(self.layout, self.store, self.models)
 
     @cached_property
+    def compute_records(self) -> ComputeRecords:
+        from opsml_cli.local.compute_records import ComputeRecords
+
+        return ComputeRecords(self.store)
+
+    @cached_property
     def computes(self) -> LocalComputes:
         from opsml_cli.local.computes import LocalComputes
 
-        return LocalComputes(self.store)
+        return LocalComputes(self.compute_records)
+
+    @cached_property
+    def access(self) -> LocalAccess:
+        from opsml_cli.local.access import LocalAccess
+
+        return LocalAccess(self)
+
+    @cached_property
+    def creation(self) -> LocalCreation:
+        from opsml_cli.local.creation import LocalCreation
+
+        return LocalCreation(self)
+
+    def signed_in(self) -> None:
+        """The folder's rights are enough."""
+        return
+
+    def checks(self) -> Iterator[Check]:
+        from opsml_cli.local.checks import checks
+
+        return checks(self.root, self.store)
 
     @cached_property
     def storage(self) -> LocalStorage:

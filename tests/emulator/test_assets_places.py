@@ -225,7 +225,7 @@ class TestComputes:
             assert b"hidden-word" not in file.read_bytes()
         found.max_instances = 5
         assert ml.compute.begin_update(found).result().max_instances == 5
-        assert emulator.workspace.computes.find("sdk-cluster").most == 5  # type: ignore[union-attr]
+        assert emulator.workspace.compute_records.find("sdk-cluster").most == 5  # type: ignore[union-attr]
         assert any(each.name == "Standard_DS3_v2" for each in ml.compute.list_sizes())
         assert all(each.limit is not None for each in ml.compute.list_usage())
         ml.compute.begin_delete("sdk-cluster").result()

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
-import sqlite3
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 
 from opsml_cli.cli.result import Verdict
 from opsml_cli.cli.session import Session
+from opsml_cli.domain.access import Check
 from opsml_cli.domain.errors import ConfigError, OpsmlError
 
 _NEEDED = ("numpy", "pandas", "pyarrow", "sklearn", "mlflow", "skops", "uvicorn", "starlette", "orjson", "httpx", "rich")
-_LEAST_DISK = 1_000_000_000  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. `fix` says what to do when it is not `ok`."""
-
-    check: str
-    ok: bool
-    detail: str
-    fix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +40,14 @@ def _checks(session: Session) -> Iterator[Check]:
     yield _lightgbm()
     yield _loopback()
     try:
-        folder = Path(session.workspace.location) if session.workspace.kind == "local" else None
+        workspace = session.workspace
     except OpsmlError as error:
         yield Check("settings", False, error.message, error.fix or error.cause)
         return
-    yield Check(
-        "settings", True, f"workspace {session.workspace.name}, from {session.loaded.origins.get('workspace', 'default')}"
-    )
-    if folder is not None:
-        yield _writable(folder)
-        yield _disk(folder)
-        yield _database(folder)
-    yield _azure(session)
+    yield Check("settings", True, f"workspace {workspace.name}, from {session.loaded.origins.get('workspace', 'default')}")
+    yield from workspace.checks()
+    if workspace.kind == "local":
+        yield _azure(session)
 
 
 def _python() -> Check:
@@ -104,49 +87,6 @@ def _loopback() -> Check:
     except OSError as error:
         return Check("loopback", False, f"no port on 127.0.0.1: {error.strerror}", "allow this user to listen on 127.0.0.1")
     return Check("loopback", True, "ports on 127.0.0.1 can be had")
-
-
-def _nearest_there(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
-
-
-def _writable(folder: Path) -> Check:
-    import tempfile
-
-    place = _nearest_there(folder)
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        return Check(
-            "workspace folder", False, f"{place}: {error.strerror}", "check the folder's owner and rights, or choose another"
-        )
-    detail = f"{folder} can be written" if place == folder else f"{folder} will be made by the first write"
-    return Check("workspace folder", True, detail)
-
-
-def _disk(folder: Path) -> Check:
-    free = shutil.disk_usage(_nearest_there(folder)).free
-    ok = free >= _LEAST_DISK
-    return Check(
-        "disk space", ok, f"{free / 1e9:.1f} GB free", None if ok else "free some space: training and models need at least 1 GB"
-    )
-
-
-def _database(folder: Path) -> Check:
-    from opsml_cli.local.store import Store
-
-    store = Store(folder)
-    try:
-        if not store.exists():
-            return Check("database", True, f"SQLite {sqlite3.sqlite_version}; made by the first write")
-        with store.read() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-    except OpsmlError as error:
-        return Check("database", False, error.message, error.fix)
-    finally:
-        store.close()
-    return Check("database", True, f"SQLite {sqlite3.sqlite_version}; schema {version}")
 
 
 def _azure(session: Session) -> Check:

@@ -12,6 +12,10 @@ MODULES: dict[str, str] = {
     # config, doctor, init, workspace, help
     "Setting": "config",
     "Choice": "workspace",
+    "WorkspaceState": "workspace",
+    "SharedWorkspace": "workspace",
+    "Compute": "compute",
+    "ComputeCreated": "compute",
     "Diagnosis": "doctor",
     "WrittenSettings": "config",
     "ExitCode": "topic",

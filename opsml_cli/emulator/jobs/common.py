@@ -47,7 +47,7 @@ def check_compute(served: Served, compute: str | None, place: str = "computeId")
     name = compute.rstrip("/").rpartition("/")[2].removeprefix("azureml:")
     if name.casefold() == SERVERLESS:
         return compute
-    found = served.local.computes.find(name)
+    found = served.local.compute_records.find(name)
     if found is None:
         raise WireError(
             400,

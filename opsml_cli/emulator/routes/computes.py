@@ -15,7 +15,7 @@ from opsml_cli.emulator.resources import location_of, page, when, who
 from opsml_cli.emulator.site import REGION, Served
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.local import vm_sizes
-from opsml_cli.local.computes import Compute
+from opsml_cli.local.compute_records import ComputeRecord
 
 WATCH = "compute"
 # Names that stand for what is no compute of a workspace.
@@ -32,7 +32,7 @@ _SUBSCRIPTION = "/subscriptions/{subscription}/providers/" + PROVIDER + "/locati
 
 
 def list_computes(call: Call) -> Reply:
-    found = call.served.local.computes.list()
+    found = call.served.local.compute_records.list()
     return Reply(value=page(call, found, lambda one: one.name, lambda one: document(call, one)))
 
 
@@ -61,7 +61,7 @@ def put_compute(call: Call) -> Reply:
             inner=("BadArgument", "UnsupportedComputeType"),
         )
     size, least, most, said = _cluster(body, properties)
-    known = call.served.local.computes.find(name)
+    known = call.served.local.compute_records.find(name)
     if known is not None and known.size.casefold() != size.casefold():
         raise WireError(
             400,
@@ -69,7 +69,7 @@ def put_compute(call: Call) -> Reply:
             inner=("BadArgument", "ArgumentInvalid"),
         )
     said["createdBy"] = who(call) if known is None else known.document.get("createdBy")
-    made = call.served.local.computes.save(name, size, least, most, said)
+    made = call.served.local.compute_records.save(name, size, least, most, said)
     headers = call.site.operations.begin(call, "compute", WATCH, [made.name], running="InProgress")
     return Reply(201, document(call, made, "Creating" if known is None else "Updating", first=known is None), headers)
 
@@ -80,7 +80,7 @@ def patch_compute(call: Call) -> Reply:
     properties = (Body.of(call).section("properties") or Body({})).section("properties") or Body({})
     scale = _scale(properties)
     said = {**known.document, "scaleSettings": scale}
-    made = call.served.local.computes.save(known.name, known.size, scale["minNodeCount"], scale["maxNodeCount"], said)
+    made = call.served.local.compute_records.save(known.name, known.size, scale["minNodeCount"], scale["maxNodeCount"], said)
     headers = call.site.operations.begin(call, "compute", WATCH, [made.name], running="InProgress")
     return Reply(200, document(call, made, "Updating"), headers)
 
@@ -96,7 +96,7 @@ def delete_compute(call: Call) -> Reply:
     if action == "Detach":
         raise WireError(400, "Detach is not supported for computes of the type AmlCompute.", inner=("BadArgument",))
     found = _found(call)
-    call.served.local.computes.delete(found.name)
+    call.served.local.compute_records.delete(found.name)
     headers = call.site.operations.begin(call, "compute", WATCH, [found.name], running="InProgress")
     return Reply(202, content=b"", headers=headers)
 
@@ -152,7 +152,7 @@ def list_quotas(call: Call) -> Reply:
     return Reply(value={"value": [_name(call, each, "quotas") for each in _families()]})
 
 
-def document(call: Call, found: Compute, state: str | None = None, *, first: bool = False) -> dict[str, Any]:
+def document(call: Call, found: ComputeRecord, state: str | None = None, *, first: bool = False) -> dict[str, Any]:
     """A cluster as Azure shows it; `state` None: as it is now. Of a new one (`first`) nothing is known of nodes yet."""
     said = found.document
     if state is None:
@@ -201,7 +201,7 @@ def document(call: Call, found: Compute, state: str | None = None, *, first: boo
     return whole
 
 
-def _allocation(found: Compute, said: Mapping[str, Any]) -> dict[str, Any]:
+def _allocation(found: ComputeRecord, said: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "currentNodeCount": 0,
         "targetNodeCount": found.least,
@@ -288,9 +288,9 @@ def _identity(body: Body) -> dict[str, Any] | None:
     }
 
 
-def _found(call: Call) -> Compute:
+def _found(call: Call) -> ComputeRecord:
     name = call.parameters["name"]
-    found = call.served.local.computes.find(name)
+    found = call.served.local.compute_records.find(name)
     if found is None:
         raise WireError(404, f"Compute with name {name} not found.", inner=("NotFound", "ComputeNotFound"))
     return found
