@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ THREADS = 24
 # What Azure takes: 4 MiB for a management request, 256 MiB for one part of a blob.
 MAX_BODY_BYTES = {"sas": 256 << 20, "scoring": 16 << 20}
 MAX_DOCUMENT_BYTES = 4 << 20
+# Of a body: what may be in memory before its sender is known.
+EARLY_BYTES = 1 << 20
 # Azure has more below these than is emulated.
 _AZURE = ("/subscriptions/", "/history/", "/data/", "/mferp/", "/providers/", "/v1.0/", "/rp/", "/metric/", "/mlflow/")
 # Where the server puts what closes a connection without an answer.
@@ -76,7 +78,7 @@ class Emulator:
         started = loop.time()
         request = self._request(scope)
         try:
-            body = await _body(receive, request.match)
+            body = await _body(receive, request.match, lambda: loop.run_in_executor(self._pool, self._early, request))
             if body is None:
                 return
             answer = self._answer(request, body)
@@ -134,6 +136,20 @@ class Emulator:
         match = request.match
         if not isinstance(match, Match):
             raise _unknown(request.method, request.path, match)
+        with self._called(request, match, body) as call:
+            known = match.route.access != "open"
+            if known:
+                self._faults.strike("before", request.method, request.path, self._site.identity)
+            reply = match.route.handler(call)
+            if known:
+                self._faults.strike("after", request.method, request.path, self._site.identity)
+            yield reply
+            if reply.content is not None and not isinstance(reply.content, bytes):
+                yield from reply.content
+
+    @contextmanager
+    def _called(self, request: Request, match: Match, body: bytes) -> Iterator[Call]:
+        """The request as its handler sees it: admitted, with its workspace open until the block ends."""
         with self._site.first() as first:
             admitted = access.admit(request, match, self._site.identity, first)
         call = Call(
@@ -149,15 +165,14 @@ class Emulator:
         with ExitStack() as stack:
             if admitted.names is not None:
                 call = replace(call, workspace=stack.enter_context(self._site.serve(admitted.names)))
-            known = match.route.access != "open"
-            if known:
-                self._faults.strike("before", request.method, request.path, self._site.identity)
-            reply = match.route.handler(call)
-            if known:
-                self._faults.strike("after", request.method, request.path, self._site.identity)
-            yield reply
-            if reply.content is not None and not isinstance(reply.content, bytes):
-                yield from reply.content
+            yield call
+
+    def _early(self, request: Request) -> None:
+        """Ask of a large body's sender what its route asks for. WireError."""
+        match = request.match
+        if isinstance(match, Match) and match.route.early is not None:
+            with self._called(request, match, b"") as call:
+                match.route.early(call)
 
     def _refusal(self, error: WireError, request: Request) -> Reply:
         return errors.reply(error, access.form_of(request.match), self._site.clock.now(), request.correlation)
@@ -172,11 +187,13 @@ def _content(reply: Reply) -> bytes | None:
     return b"" if reply.status in (204, 304) else orjson.dumps(reply.value, option=orjson.OPT_NON_STR_KEYS)
 
 
-async def _body(receive: Receive, match: Match | frozenset[str]) -> bytes | None:
-    """The whole body; None when the client went away. WireError 413."""
+async def _body(receive: Receive, match: Match | frozenset[str], early: Callable[[], Awaitable[None]]) -> bytes | None:
+    """The whole body; None when the client went away. WireError 413, and what `early` raises when there is much of it: the
+    rest of a refused body is read, so that its sender hears why, and not kept."""
     limit = MAX_BODY_BYTES.get(match.route.access, MAX_DOCUMENT_BYTES) if isinstance(match, Match) else MAX_DOCUMENT_BYTES
     parts: list[bytes] = []
-    size = 0
+    size, asked = 0, False
+    refused: WireError | None = None
     while True:
         message: Mapping[str, Any] = await receive()
         if message["type"] == "http.disconnect":
@@ -185,8 +202,18 @@ async def _body(receive: Receive, match: Match | frozenset[str]) -> bytes | None
         size += len(part)
         if size > limit:
             raise _too_large(limit, match)
-        parts.append(part)
+        if size > EARLY_BYTES and not asked:
+            asked = True
+            try:
+                await early()
+            except WireError as error:
+                refused = error
+                parts.clear()
+        if refused is None:
+            parts.append(part)
         if not message.get("more_body"):
+            if refused is not None:
+                raise refused
             return b"".join(parts)
 
 

@@ -106,7 +106,8 @@ class Route:
 
     `access`: `read` or `write` (a bearer token whose principal has such a role on the workspace), `scoring` (an endpoint's key
     or token, checked by the handler), `sas` (checked by the handler), `open` (no credential). `coverage` is what the generated
-    page says: `emulated`, `ignored` (accepted, without effect) or `refused` (501); `note` a short sentence for that page."""
+    page says: `emulated`, `ignored` (accepted, without effect) or `refused` (501); `note` a short sentence for that page.
+    `early` is asked of a large body's sender while the body is still to come: a refusal keeps it out of memory."""
 
     method: str
     template: str
@@ -114,6 +115,7 @@ class Route:
     access: str = "read"
     coverage: str = "emulated"
     note: str = ""
+    early: Callable[[Call], object] | None = None
 
 
 def refused(method: str, template: str, note: str = "") -> Route:

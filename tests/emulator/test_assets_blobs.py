@@ -247,6 +247,16 @@ def test_tokens_are_checked(storage: Storage) -> None:
     assert storage.key not in text
 
 
+def test_a_large_body_needs_its_right_before_it_is_taken(storage: Storage) -> None:
+    refused = storage.send("PUT", "large", token="sp=w", content=b"x" * (3 << 20), headers={"x-ms-blob-type": "BlockBlob"})
+    assert code(refused) == (401, "NoAuthenticationInformation")
+    wrong = re.sub("sig=[^&]+", "sig=" + "A" * 43 + "%3D", storage.token)
+    for content in (b"x" * (3 << 20), b"x"):
+        reply = storage.send("PUT", "large", token=wrong, content=content, headers={"x-ms-blob-type": "BlockBlob"})
+        assert code(reply) == (403, "AuthenticationFailed")
+    assert storage.put("large", b"x" * (3 << 20)).status_code == 201
+
+
 def test_tokens_end_with_their_scope(storage: Storage) -> None:
     from azure.storage.blob import generate_blob_sas, generate_container_sas
 

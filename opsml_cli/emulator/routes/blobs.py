@@ -283,6 +283,6 @@ ROUTES = (
     Route("PUT", _CONTAINER, make_container, access="sas", note="create a container"),
     Route("GET", _BLOB, read_blob, access="sas", note="whole or a range; block list"),
     Route("HEAD", _BLOB, read_blob, access="sas"),
-    Route("PUT", _BLOB, write_blob, access="sas", note="block blobs, blocks, block lists, metadata, properties"),
+    Route("PUT", _BLOB, write_blob, access="sas", note="block blobs, blocks, block lists, metadata, properties", early=target),
     Route("DELETE", _BLOB, delete_blob, access="sas"),
 )
