@@ -104,6 +104,13 @@ def test_role_definitions_are_azures(emulator: Emulated) -> None:
     assert role["name"] == "f6c7c914-8db3-469d-8ca1-694a8f32e121"
 
 
+def test_a_principal_reads_what_it_may_do(emulator: Emulated) -> None:
+    client, _ = _principal(emulator, "Reader")
+    with client:
+        found = client.get(f"{emulator.ws}/providers/Microsoft.Authorization/permissions").json()["value"]
+    assert found == [{"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []}]
+
+
 def test_graph_refuses_in_its_own_form(emulator: Emulated) -> None:
     with emulator.client() as owner:
         application = owner.post("/v1.0/applications", json={"displayName": "twice"}).json()

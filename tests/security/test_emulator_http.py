@@ -284,6 +284,21 @@ def test_bodies_are_bounded_and_nested_ones_refused(emulator: Emulated) -> None:
             assert client.put(path, content=body).status_code == 400
 
 
+def test_clients_that_go_away_in_the_middle_disturb_nobody(emulator: Emulated) -> None:
+    token = emulator.token()
+    context = ssl.create_default_context(cafile=str(emulator.bundle))
+    head = f"PUT {emulator.ws}/data/half/versions/1?api-version=2023-04-01 HTTP/1.1\r\nHost: localhost:{emulator.port}\r\n"
+    for _ in range(30):
+        with (
+            socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as half,
+        ):
+            half.sendall(f"{head}Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n{{".encode())
+    with emulator.client() as client:
+        assert client.get(emulator.ws).status_code == 200
+        assert client.get(f"{emulator.ws}/data/half/versions/1").status_code == 404
+
+
 def test_an_unknown_route_is_named(emulator: Emulated) -> None:
     with emulator.client() as client:
         unknown = client.get(f"{emulator.ws}/nothing/of/this")

@@ -74,6 +74,15 @@ def list_assignments(call: Call) -> Reply:
     return Reply(value={"value": found})
 
 
+def list_permissions(call: Call) -> Reply:
+    """What the caller may do on the scope, one entry a role."""
+    assert call.principal is not None
+    with call.site.first() as workspace:
+        caller = Principals(workspace.layout, workspace.store).get(call.principal.client_id).seen_from(_scope(call))
+    held = {name.casefold() for name in caller.roles}
+    return Reply(value={"value": [_permission(role) for role in ROLES if role.name.casefold() in held]})
+
+
 def list_definitions(call: Call) -> Reply:
     wanted = _ROLE_NAME.search(call.query.get("$filter", ""))
     found = [role for role in ROLES if wanted is None or role.name.casefold() == wanted[1].casefold()]
@@ -142,14 +151,16 @@ def _definition(call: Call, role: Role) -> dict[str, Any]:
             "type": "BuiltInRole",
             "description": role.description,
             "assignableScopes": ["/"],
-            "permissions": [
-                {"actions": list(role.actions), "notActions": list(role.denied), "dataActions": [], "notDataActions": []}
-            ],
+            "permissions": [_permission(role)],
         },
         "id": _definition_id(call, role.id),
         "type": "Microsoft.Authorization/roleDefinitions",
         "name": role.id,
     }
+
+
+def _permission(role: Role) -> dict[str, list[str]]:
+    return {"actions": list(role.actions), "notActions": list(role.denied), "dataActions": [], "notDataActions": []}
 
 
 _ASSIGNMENTS, _DEFINITIONS = PROVIDER + "/roleAssignments", PROVIDER + "/roleDefinitions"
@@ -164,5 +175,6 @@ ROUTES = tuple(
         Route("GET", scope + _ASSIGNMENTS, list_assignments, note="filters: principalId eq, assignedTo(), atScope()"),
         Route("GET", scope + _DEFINITIONS, list_definitions, note="built-in roles only; filter roleName eq"),
         Route("GET", scope + _DEFINITION, get_definition),
+        Route("GET", scope + PROVIDER + "/permissions", list_permissions),
     )
 )
