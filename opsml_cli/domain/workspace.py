@@ -71,10 +71,15 @@ class DataOperations(Protocol):
 
 class JobOperations(Protocol):
     def begin_automl(self, spec: AutoMLSpec, dry_run: bool = False) -> Job:
-        """Validate the spec against its data, record the job, start it detached. The first error names the field."""
+        """Validate the spec against its data, record the job, start it detached. The first error names the field. The same
+        work that is still unfinished is joined, whatever broke in between. `notes` of the job say what the workspace does
+        otherwise: Azure AutoML takes no seed and counts budgets in minutes. UnsupportedError for `threshold_for` on Azure."""
         ...
 
-    def get(self, name: str) -> Job: ...
+    def get(self, name: str) -> Job:
+        """The job as it is now, its trials ranked. A completed training has its model registered: on Azure by whoever looks
+        first, once. What a workspace has no source for is None, and the outcome's `unknown` says why."""
+        ...
 
     def list(
         self,
@@ -85,7 +90,8 @@ class JobOperations(Protocol):
         parent: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Job]:
-        """Newest first. Child jobs only when `parent` is given."""
+        """Newest first. Child jobs only when `parent` is given: steps of pipelines, and on Azure trials too. On Azure listed
+        jobs have no times and no trials; `get` has them."""
         ...
 
     def cancel(self, name: str) -> Job:
@@ -93,16 +99,18 @@ class JobOperations(Protocol):
         ...
 
     def logs(self, name: str, position: int = 0) -> tuple[str, int]:
-        """The log text from `position` (a byte offset, never inside a character) and the next position."""
+        """The log text from `position` (a byte offset, never inside a character) and the next position. On Azure it is the
+        logs of the job's runs one behind the other: with trials at once, a later one's comes when the earlier has ended."""
         ...
 
     def download(self, name: str, destination: str, output: str | None = None) -> Sequence[str]:
-        """Copy the job's outputs (or one of them) and logs below `destination`; the paths written."""
+        """Copy the job's outputs (or one of them) and logs below `destination`/JOB, every file verified; the paths written. A
+        training's model is the output `model`, on Azure `best_model`."""
         ...
 
     def report(self, name: str) -> JobReport:
         """The figures of a completed training. ConflictError for a job that has not completed; UnsupportedError for a job
-        that trains nothing."""
+        that trains nothing. Azure gives the validation metrics, and keeps curves and importance for its studio."""
         ...
 
 
@@ -138,10 +146,14 @@ class ModelOperations(Protocol):
 class OnlineEndpointOperations(Protocol):
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
         """Create the endpoint and deployment where missing and start bringing the model up; traffic moves only after a
-        real request was answered. Poll `get` until the deployment's state is finished."""
+        real request was answered. Poll `get` until the deployment's state is finished. Begun again after a break it goes on.
+        NotAllowedError for a model that opsml did not train and that nobody trusts."""
         ...
 
-    def get(self, name: str) -> OnlineEndpoint: ...
+    def get(self, name: str) -> OnlineEndpoint:
+        """The endpoint as it is now. On Azure this also takes the step of a begun deployment that is due, so whoever looks
+        brings it on, whatever became of who began it; QuotaError and the like once, when Azure refuses that step."""
+        ...
 
     def list(self) -> Sequence[OnlineEndpoint]: ...
 
@@ -149,27 +161,37 @@ class OnlineEndpointOperations(Protocol):
         """Bring a stopped endpoint up again with the deployments it had; a running one is returned as it is."""
         ...
 
-    def stop(self, name: str) -> OnlineEndpoint: ...
-
-    def delete(self, name: str, deployment: str | None = None) -> None:
-        """Delete the endpoint, or one deployment that has no traffic."""
+    def stop(self, name: str) -> OnlineEndpoint:
+        """End its server and keep all else. UnsupportedError on Azure, whose endpoints cost as long as they exist."""
         ...
 
-    def keys(self, name: str) -> EndpointKeys: ...
+    def delete(self, name: str, deployment: str | None = None) -> None:
+        """Delete the endpoint, or one deployment that has no traffic. On Azure it is accepted, and shown as Deleting until it
+        is gone."""
+        ...
+
+    def keys(self, name: str) -> EndpointKeys:
+        """Both keys. UnsupportedError for an endpoint of Azure whose clients show a token."""
+        ...
 
     def rotate_keys(self, name: str, key: str) -> EndpointKeys:
         """Replace `key` (`primary` or `secondary`) at once, with no failed request under the other key."""
         ...
 
     def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
-        """Percent by deployment; the sum is 0 or 100; every name is a deployment."""
+        """Percent by deployment; the sum is 0 or 100; every name is a deployment. On Azure the endpoint is Updating until the
+        traffic has moved."""
         ...
 
     def rollback(self, name: str) -> OnlineEndpoint:
         """Traffic as it was before its last change; ConflictError when there was none."""
         ...
 
-    def score(self, name: str, request: ScoreRequest) -> ScoreResult: ...
+    def score(self, name: str, request: ScoreRequest) -> ScoreResult:
+        """Score rows over HTTP, in the dialect that the endpoint speaks. ContractError for a 200 that carries an error or not
+        one result a row. With `proba`: UnsupportedError where the model answers classes only; classes that the endpoint does
+        not name are called by their position (`class_0`)."""
+        ...
 
     def swagger(self, name: str) -> Mapping[str, object]:
         """The live OpenAPI document."""
@@ -181,14 +203,21 @@ class OnlineEndpointOperations(Protocol):
 
 
 class InsightsOperations(Protocol):
-    def enable(self, name: str) -> OnlineEndpoint: ...
+    def enable(self, name: str) -> OnlineEndpoint:
+        """Record requests from now on. On Azure: Application Insights for every deployment, each Updating until it follows;
+        ConflictError when there is none."""
+        ...
 
     def disable(self, name: str) -> OnlineEndpoint: ...
 
-    def stats(self, name: str, since_seconds: float) -> RequestStats: ...
+    def stats(self, name: str, since_seconds: float) -> RequestStats:
+        """Figures of the window that ends now. Quantiles are exact on this machine; on Azure they are means of Azure Monitor's
+        quantiles of each interval, weighted by its requests, and counts come a minute or two later."""
+        ...
 
     def logs(self, name: str, query: LogQuery) -> Iterator[LogLine]:
-        """Oldest first; with `query.follow` it goes on until interrupted."""
+        """Oldest first; with `query.follow` it goes on until interrupted. Azure hands out the containers' last lines: single
+        requests (`kind` request) are not among them, and lines that scroll by between two looks are lost."""
         ...
 
 
