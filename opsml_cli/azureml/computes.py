@@ -8,15 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml import errors, wire
-from opsml_cli.domain.compute import Compute, ComputeCreated, ComputeState, CreateCompute
-from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
+from opsml_cli.domain.compute import Compute, ComputeCreated, ComputeState, CreateCompute, compute_name
+from opsml_cli.domain.errors import ConflictError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
 
 VERSION = "2024-10-01"
-_NAME = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,30}[a-zA-Z0-9])\Z", re.ASCII)
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z", re.ASCII)
 
 
@@ -42,13 +41,7 @@ class AzureComputes:
 
     def begin_create(self, spec: CreateCompute) -> ComputeCreated:
         """As the port says. A cluster that failed is made anew."""
-        if not _NAME.match(spec.name):
-            raise UsageError(
-                f"{spec.name!r} is no compute name",
-                cause="2 to 32 letters, digits and -, the first a letter, the last none of -",
-            )
-        if spec.min_nodes > spec.max_nodes:
-            raise UsageError(f"at least {spec.min_nodes} nodes are more than at most {spec.max_nodes}")
+        spec.check()
         held = self._find(spec.name)
         known = None if held is None else self._compute(held)
         if known is not None:
@@ -68,7 +61,7 @@ class AzureComputes:
         return ComputeCreated(self._compute(answer.value), False)
 
     def _find(self, name: str) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self._context.rest.find(f"{{ws}}/computes/{name}", VERSION)
+        found: Mapping[str, Any] | None = self._context.rest.find(f"{{ws}}/computes/{compute_name(name)}", VERSION)
         return found
 
     def _body(self, spec: CreateCompute) -> dict[str, Any]:

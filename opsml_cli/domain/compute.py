@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+from opsml_cli.domain.errors import UsageError
+
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]\Z", re.ASCII)
+_RESERVED = ("local", "serverless", "amlcompute")  # what stands for something that is no cluster
 
 THIS_MACHINE = "local"  # the name of the one compute that every local workspace has
 
@@ -20,6 +26,14 @@ class ComputeState(StrEnum):
     @property
     def finished(self) -> bool:
         return self in (ComputeState.SUCCEEDED, ComputeState.FAILED)
+
+
+def compute_name(text: str) -> str:
+    """`text` when a compute may be named so; otherwise UsageError."""
+    if not _NAME.match(text):
+        expected = "2 to 32 letters, digits or '-', starting with a letter, ending with a letter or digit"
+        raise UsageError(f"{text!r} is no valid compute name", cause=f"expected {expected}")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,13 @@ class CreateCompute:
     low_priority: bool = False
     description: str | None = None
     dry_run: bool = False
+
+    def check(self) -> None:
+        """UsageError for a name or a scale that no cluster may have."""
+        if compute_name(self.name).casefold() in _RESERVED:
+            raise UsageError(f"{self.name} stands for something else", fix="give the cluster another name")
+        if self.min_nodes > self.max_nodes:
+            raise UsageError(f"at least {self.min_nodes} nodes are more than at most {self.max_nodes}")
 
 
 @dataclass(frozen=True, slots=True)

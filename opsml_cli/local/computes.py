@@ -35,8 +35,7 @@ class LocalComputes:
 
     def begin_create(self, spec: CreateCompute) -> ComputeCreated:
         """Record a cluster under its name, so that what names it finds it here too; it is there at once."""
-        if spec.name.casefold() in (THIS_MACHINE, "serverless"):
-            raise UsageError(f"{spec.name} is the name of another compute", fix="give another name")
+        spec.check()
         size = vm_sizes.find(spec.size)
         if size.cores * spec.max_nodes > size.limit:
             raise QuotaError(
