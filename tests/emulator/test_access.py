@@ -126,6 +126,10 @@ def test_graph_refuses_in_its_own_form(emulator: Emulated) -> None:
         found = owner.get("/v1.0/servicePrincipals", params={"$filter": f"appId eq '{application['appId']}'"}).json()["value"]
         assert [each["appId"] for each in found] == [application["appId"]]
         assert owner.delete(f"/v1.0/applications/{application['id']}").status_code == 204
+        owner.post("/v1.0/applications", json={"displayName": "Ada's"})
+        named = owner.get("/v1.0/applications", params={"$filter": "displayName eq 'ada''s'"}).json()["value"]
+        assert [each["displayName"] for each in named] == ["Ada's"]
+        assert owner.get("/v1.0/users", params={"$filter": "mail eq 'a@b.c'"}).json()["value"] == []
 
 
 def _graph(reply: httpx.Response, status: int, code: str) -> None:

@@ -12,7 +12,7 @@ from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.local.clock import parse
 from opsml_cli.local.principals import Application, Principals, Secret
 
-_FILTER = re.compile(r"(displayName|appId|id)\s+eq\s+'([^']*)'\Z", re.IGNORECASE)
+_FILTER = re.compile(r"(displayName|appId|id)\s+eq\s+'((?:[^']|'')*)'\Z", re.IGNORECASE)
 _MAX_DAYS = 730
 
 
@@ -78,6 +78,11 @@ def list_principals(call: Call) -> Reply:
     return _list(call, "servicePrincipals", [_principal(call, each) for each in _all(call) if each.object_id])
 
 
+def list_users(call: Call) -> Reply:
+    """Nobody: principals here are applications."""
+    return Reply(value={"@odata.context": f"{call.site.base}/v1.0/$metadata#users", "value": []})
+
+
 def delete_application(call: Call) -> Reply:
     found = _found(call, "application")
     with call.site.first() as workspace:
@@ -108,7 +113,8 @@ def _list(call: Call, kind: str, found: list[dict[str, Any]]) -> Reply:
         if wanted is None:
             raise _refused(400, "Request_UnsupportedQuery", f"Unsupported query: {words}")
         key = next(name for name in ("displayName", "appId", "id") if name.casefold() == wanted[1].casefold())
-        found = [each for each in found if each[key].casefold() == wanted[2].casefold()]
+        text = wanted[2].replace("''", "'").casefold()
+        found = [each for each in found if each[key].casefold() == text]
     return Reply(value={"@odata.context": f"{call.site.base}/v1.0/$metadata#{kind}", "value": found})
 
 
@@ -173,5 +179,6 @@ ROUTES = (
     Route("POST", _PRINCIPALS, create_principal, "write"),
     Route("GET", _PRINCIPALS, list_principals, note=_FILTERS),
     Route("GET", _PRINCIPALS + "/{object}", get_principal),
+    Route("GET", "/v1.0/users", list_users, note="always an empty list: principals here are applications"),
     Route("GET", _PRINCIPALS + "(appId='{client}')", get_principal),
 )
