@@ -11,6 +11,8 @@ from emulator_support import Emulated
 from jobs_live import register, until
 
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.local.storage.engine import Written
+from opsml_cli.local.storage.objects import Labels
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +172,19 @@ def test_a_url_is_no_input(emulator: Emulated, client: httpx.Client) -> None:
     ended(emulator, "from-a-url")
     error = emulator.workspace.jobs.get("from-a-url").error
     assert error is not None and "does not lie in this workspace" in error
+
+
+def test_code_is_found_when_the_emulator_has_moved_to_another_port(emulator: Emulated, client: httpx.Client) -> None:
+    storage = emulator.workspace.storage
+    storage.make("codes-here")
+    storage.put("codes-here", "src/main.py", [b"print('from the snapshot')"], Written(Labels(), {}))
+    uri = f"https://localhost:1/_blob/{emulator.names.account}.blob.core.windows.net:443/codes-here/src"
+    code = f"{emulator.ws}/codes/moved/versions/1"
+    assert client.put(code, json={"properties": {"codeUri": uri}}).status_code == 201
+    assert client.put(url(emulator, "moved"), json=command(command="python main.py", codeId=code)).status_code == 201
+    ended(emulator, "moved")
+    assert emulator.workspace.jobs.get("moved").error is None
+    assert "from the snapshot" in emulator.workspace.jobs.logs("moved")[0]
 
 
 def test_literals_never_become_commands(emulator: Emulated, client: httpx.Client, tmp_path: Path) -> None:
