@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.emulator import EmulatorState, Variable
 from opsml_cli.domain.errors import UsageError
-from opsml_cli.local.background import Address, Background, Place
+from opsml_cli.local.background import Address, Background, Place, check_port
 
 if TYPE_CHECKING:
     from opsml_cli.local.azure_names import AzureNames
@@ -72,6 +72,8 @@ class EmulatorProcess:
         running = self._place.running()
         asked = pace is not None or bool(inject) or port is not None or trust
         options = Options(pace or "fast", tuple(inject), port, trust)
+        if port is not None and (running is None or running.port != port):
+            check_port(port)
         if running is not None and asked and Options.read(running.options or Options().document()) != options:
             self._background.down()
         address, started = self._background.up([str(self._workspace.root), json.dumps(options.document())])

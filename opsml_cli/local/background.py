@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.content import files
-from opsml_cli.domain.errors import BusyError, OpsmlError
+from opsml_cli.domain.errors import BusyError, ConflictError, OpsmlError
 from opsml_cli.local import leftovers, processes
 
 if TYPE_CHECKING:
@@ -188,7 +188,16 @@ def serve(
     return 0
 
 
+def check_port(port: int) -> None:
+    """ConflictError when a server cannot listen on `port` of loopback."""
+    try:
+        _listen([port]).close()
+    except OSError as error:
+        raise ConflictError(f"port {port} cannot be had", cause=error.strerror, fix="choose another port, or none") from error
+
+
 def _listen(ports: Sequence[int]) -> socket.socket:
+    """A listening socket on the first of `ports` that can be had (0: any free one). OSError, that of the last."""
     for port in ports:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if os.name != "nt":
@@ -198,9 +207,11 @@ def _listen(ports: Sequence[int]) -> socket.socket:
             listener.listen(128)
         except OSError:
             listener.close()
+            if port == ports[-1]:
+                raise
             continue
         return listener
-    raise OSError(f"port {ports[0]} is not free" if ports != [0] else "no port of this machine is free")
+    raise OSError("no port was asked for")
 
 
 def _last_line(path: Path) -> str | None:

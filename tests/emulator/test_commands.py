@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,21 @@ def test_wrong_options_are_refused_before_anything_starts(opsml: Opsml) -> None:
         assert ran.exit_code == 2, ran.stderr
     assert opsml("local", "env", "--shell", "cmd").exit_code == 2
     assert not _status(opsml)["processes"]
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_port_that_is_taken_is_a_conflict_and_leaves_the_running_one(opsml: Opsml) -> None:
+    assert opsml("local", "up").exit_code == 0
+    before = _status(opsml)["emulator"]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        ran = opsml("local", "up", "--port", str(port))
+        assert (ran.exit_code, f"port {port}" in ran.stderr) == (5, True)
+        assert _status(opsml)["emulator"] == before
+    assert opsml("local", "up", "--port", str(port)).exit_code == 0
+    assert _status(opsml)["emulator"]["url"] == f"https://localhost:{port}"
 
 
 @pytest.mark.usefixtures("ended")
