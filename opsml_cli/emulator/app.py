@@ -22,7 +22,7 @@ from opsml_cli.emulator import access, answers, errors
 from opsml_cli.emulator.clock import SystemWallClock, WallClock
 from opsml_cli.emulator.faults import Dropped, Faults, read_faults
 from opsml_cli.emulator.identity import Identity
-from opsml_cli.emulator.operations import Pace, RecordedOperations
+from opsml_cli.emulator.operations import Operations, Pace
 from opsml_cli.emulator.routing import Match, Request, Table, every_route, every_watch
 from opsml_cli.emulator.site import Site
 from opsml_cli.emulator.wire import Call, Reply, WireError
@@ -58,7 +58,7 @@ def make_app(
     base = f"https://localhost:{port}"
     identity = Identity(base, root, time)
     struck = faults or Faults(read_faults(inject))
-    operations = RecordedOperations(Pace.read(pace), every_watch(), time, identity, struck)
+    operations = Operations(Pace.read(pace), every_watch(), time, identity, struck)
     return Guard(Emulator(Site(base, root, operations, identity, time, trust), struck), loopback_names(port))
 
 

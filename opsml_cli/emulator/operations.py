@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import UsageError
 
@@ -48,52 +48,6 @@ CRASHED = Outcome(
 
 # From the workspace and the operation's subject (names) to how the work stands.
 Watch = Callable[["Served", Sequence[str]], Outcome]
-
-
-class Operations(Protocol):
-    def begin(
-        self,
-        call: Call,
-        prefix: str,
-        watch: str,
-        subject: Sequence[str],
-        *,
-        location: str | None = None,
-        running: str = "Updating",
-        minutes: int = 30,
-    ) -> Mapping[str, str]:
-        """Record an operation, and give the headers of the first answer (Azure-AsyncOperation, Location and its timeout).
-
-        `prefix` is Azure's (`oeidp`, `od`, `bebes`, `bdbes`, `s`, `jc`, `compute`); `watch` the name under which a routes
-        module registered its Watch, `subject` the names it gets; `location`: `resource` (the resource's own URL, of a PUT),
-        `results` (of a DELETE or POST) or None; `running` the poll's status meanwhile."""
-        ...
-
-    def crashes(self, call: Call) -> bool:
-        """Whether a rehearsed fault lets the container crash that this request deploys."""
-        ...
-
-    def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
-        """Whether the newest operation on `subject` has not ended yet for its pollers: until then the resource shows the
-        state in between, even when the work is done."""
-        ...
-
-    def failure(self, served: Served, watch: str, subject: Sequence[str]) -> Outcome | None:
-        """Why the newest operation on `subject` failed, once it did: the resource shows `Failed`, whatever became of the
-        work itself."""
-        ...
-
-    def look(self, served: Served, operation: str) -> Operation | None:
-        """How an operation stands, counted as one poll; None for an unknown one."""
-        ...
-
-    def results_url(self, call: Call, served: Served, operation: str) -> str:
-        """Where the operation's result is polled."""
-        ...
-
-    def pacing(self) -> Mapping[str, str]:
-        """The headers that tell a client when to poll again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +108,8 @@ class Operation:
     code: str = ""
 
 
-class RecordedOperations:
-    """Operations in the workspaces' databases."""
+class Operations:
+    """The operations of every workspace, each in its own workspace's database. `watches` are those of all routes modules."""
 
     def __init__(self, pace: Pace, watches: Mapping[str, Watch], clock: WallClock, identity: Identity, faults: Faults) -> None:
         self._pace = pace
@@ -175,6 +129,11 @@ class RecordedOperations:
         running: str = "Updating",
         minutes: int = 30,
     ) -> Mapping[str, str]:
+        """Record an operation, and give the headers of the first answer (Azure-AsyncOperation, Location and its timeout).
+
+        `prefix` is Azure's (`oeidp`, `od`, `bebes`, `bdbes`, `s`, `jc`, `compute`); `watch` the name under which a routes
+        module registered its Watch, `subject` the names it gets; `location`: `resource` (the resource's own URL, of a PUT),
+        `results` (of a DELETE or POST) or None; `running` the poll's status meanwhile."""
         served = call.served
         now = self._clock.now()
         delay = self._faults.delay(call.method, call.path)
@@ -206,13 +165,18 @@ class RecordedOperations:
         return {**headers, **self.pacing()}
 
     def crashes(self, call: Call) -> bool:
+        """Whether a rehearsed fault lets the container crash that this request deploys."""
         return self._faults.crash(call.method, call.path)
 
     def pending(self, served: Served, watch: str, subject: Sequence[str]) -> bool:
+        """Whether the newest operation on `subject` has not ended yet for its pollers: until then the resource shows the
+        state in between, even when the work is done."""
         newest = self._newest(served, watch, subject)
         return newest is not None and not self._advanced(served, newest).ended_at
 
     def failure(self, served: Served, watch: str, subject: Sequence[str]) -> Outcome | None:
+        """Why the newest operation on `subject` failed, once it did: the resource shows `Failed`, whatever became of the
+        work itself."""
         newest = self._newest(served, watch, subject)
         if newest is None or not newest.ended_at or newest.succeeded:
             return None
@@ -228,14 +192,17 @@ class RecordedOperations:
         return None if row is None else _read(row["document"])
 
     def look(self, served: Served, operation: str) -> Operation | None:
+        """How an operation stands, counted as one poll; None for an unknown one."""
         with served.local.store.read() as connection:
             row = connection.execute("SELECT document FROM operations WHERE id = ?", (operation,)).fetchone()
         return None if row is None else self._advanced(served, _read(row["document"]))
 
     def results_url(self, call: Call, served: Served, operation: str) -> str:
+        """Where the operation's result is polled."""
         return self._url(call, served, "mfeOperationResults", operation)
 
     def pacing(self) -> Mapping[str, str]:
+        """The headers that tell a client when to poll again."""
         return {"retry-after-ms": "50"} if self._pace.hint else {}
 
     def _advanced(self, served: Served, operation: Operation) -> Operation:
@@ -249,10 +216,10 @@ class RecordedOperations:
             counted = replace(
                 counted, ended_at=now.isoformat(), succeeded=outcome.done, message=outcome.message, code=outcome.code
             )
-        if counted.ended_at or self._pace.polls:
-            with served.local.store.write() as connection:
-                _update(connection, counted)
-        return counted
+        if not counted.ended_at and not self._pace.polls:
+            return counted
+        with served.local.store.write() as connection:
+            return _replace(connection, operation, counted)
 
     def _url(self, call: Call, served: Served, collection: str, operation: str) -> str:
         """As Azure's, with a signature that the client hands back untouched."""
@@ -286,8 +253,13 @@ def _insert(connection: sqlite3.Connection, operation: Operation) -> None:
     )
 
 
-def _update(connection: sqlite3.Connection, operation: Operation) -> None:
-    connection.execute("UPDATE operations SET document = ? WHERE id = ?", (json.dumps(asdict(operation)), operation.id))
+def _replace(connection: sqlite3.Connection, seen: Operation, changed: Operation) -> Operation:
+    """Record `changed`, unless another poll was faster: then what that one recorded counts, for an end stays."""
+    row = connection.execute("SELECT document FROM operations WHERE id = ?", (seen.id,)).fetchone()
+    if row is None or _read(row["document"]) != seen:
+        return changed if row is None else _read(row["document"])
+    connection.execute("UPDATE operations SET document = ? WHERE id = ?", (json.dumps(asdict(changed)), seen.id))
+    return changed
 
 
 def _read(text: str) -> Operation:

@@ -16,7 +16,7 @@ from emulator_support import Emulated, MovedClock
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.emulator.faults import Faults
 from opsml_cli.emulator.identity import Identity
-from opsml_cli.emulator.operations import Outcome, Pace, RecordedOperations
+from opsml_cli.emulator.operations import Operations, Outcome, Pace
 from opsml_cli.emulator.site import Served, Site
 from opsml_cli.emulator.wire import Call
 from opsml_cli.local.workspace import LocalWorkspace
@@ -107,7 +107,7 @@ class Bench:
         self.clock = MovedClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.outcome = Outcome(None)
         identity = Identity("https://localhost:1", root, self.clock)
-        self.operations = RecordedOperations(
+        self.operations = Operations(
             Pace.read(pace), {"work": lambda served, subject: self.outcome}, self.clock, identity, faults or Faults()
         )
         self.served = Served(self.workspace, "s", "rg", "w", "11111111-1111-1111-1111-111111111111", "account")
