@@ -16,7 +16,7 @@ from emulator_support import Emulated, MovedClock
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.emulator.faults import Faults
 from opsml_cli.emulator.identity import Identity
-from opsml_cli.emulator.operations import Operations, Outcome, Pace
+from opsml_cli.emulator.operations import Operations, Outcome, Pace, Watch
 from opsml_cli.emulator.site import Served, Site
 from opsml_cli.emulator.wire import Call
 from opsml_cli.local.workspace import LocalWorkspace
@@ -107,9 +107,8 @@ class Bench:
         self.clock = MovedClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.outcome = Outcome(None)
         identity = Identity("https://localhost:1", root, self.clock)
-        self.operations = Operations(
-            Pace.read(pace), {"work": lambda served, subject: self.outcome}, self.clock, identity, faults or Faults()
-        )
+        self.watches: dict[str, Watch] = {"work": lambda served, subject: self.outcome}
+        self.operations = Operations(Pace.read(pace), self.watches, self.clock, identity, faults or Faults())
         self.served = Served(self.workspace, "s", "rg", "w", "11111111-1111-1111-1111-111111111111", "account")
 
     def begin(self, prefix: str, **options: Any) -> Mapping[str, str]:
@@ -190,3 +189,22 @@ def test_urls_by_kind(tmp_path: Path) -> None:
     assert compute["azure-asyncoperation"].endswith("&service=new")
     schedule = urlsplit(bench.begin("s")["azure-asyncoperation"]).path.rpartition(":")[2]
     assert len(schedule) == 43
+
+
+def test_an_end_that_another_client_saw_meanwhile_stays(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / ".opsml", "polls=2")
+    headers = bench.begin("od")
+    bench.outcome = Outcome(True)
+    others: list[str] = []
+
+    def slow(*_: object) -> Outcome:
+        # While this poll looks at the work, another client polls until it sees the end.
+        if not others:
+            others.append("begun")
+            others.extend(bench.state(headers) for _ in range(3))
+        return Outcome(True)
+
+    bench.watches["work"] = slow
+    assert bench.state(headers) == "done"
+    assert others == ["begun", "running", "running", "done"]
+    assert bench.state(headers) == "done"
