@@ -35,7 +35,7 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
     if resource is None:
         resource = rollout.put_endpoint(spec.endpoint, endpoint_bodies.new_endpoint(context.region, wish))
         return _shown(mapping.endpoint_of(resource, ()), spec, unchanged=False)
-    if mapping.state_of(resource) is DeploymentState.FAILED:
+    if mapping.state_of(resource) is DeploymentState.FAILED and not deployments:
         raise ConflictError(
             f"endpoint {resource['name']!r} could not be made", fix=f"opsml endpoints delete {resource['name']} --yes"
         )
@@ -48,7 +48,7 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
             return _joined(rollout, spec)
         if state is DeploymentState.SUCCEEDED and failure is None:
             return _shared(rollout, spec, resource, deployments, there)
-    if mapping.state_of(resource) is not DeploymentState.SUCCEEDED:
+    if not mapping.state_of(resource).finished:
         raise BusyError(
             f"endpoint {resource['name']!r} is {mapping.state_of(resource)}", fix="run the same command again in a minute"
         )

@@ -97,7 +97,7 @@ class Rollout:
 
     def _step(self, endpoint: Resource, deployments: Sequence[Resource]) -> bool:
         """Take one step that is due; whether something changed."""
-        if mapping.state_of(endpoint) is not DeploymentState.SUCCEEDED:
+        if not _changeable(endpoint, deployments):
             return False
         there = {names.key(str(each["name"])): each for each in deployments}
         for wish in mapping.wishes_of(endpoint):
@@ -197,6 +197,12 @@ class Rollout:
             line = endpoint_logs.last_line(self._context, *key)
             self._looked[key] = (now, line)
         return replace(deployment, detail=line)
+
+
+def _changeable(endpoint: Resource, deployments: Sequence[Resource]) -> bool:
+    """Whether the endpoint takes changes now: one whose last change failed does, one that could not be made does not."""
+    state = mapping.state_of(endpoint)
+    return state is DeploymentState.SUCCEEDED or (state is DeploymentState.FAILED and bool(deployments))
 
 
 # Neither answered nor refused.

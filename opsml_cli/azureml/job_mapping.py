@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from opsml_cli.azureml import automl_job
+from opsml_cli.azureml import automl_job, wire
 from opsml_cli.domain import automl_document
+from opsml_cli.domain.errors import ContractError
 from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Job, JobKind, JobState, Trial
 from opsml_cli.domain.metric_names import higher_is_better
 
@@ -48,16 +49,12 @@ def kind_of(job_type: object) -> JobKind:
 
 def stamp_of(text: object) -> str | None:
     """A time of Azure's (up to seven digits, `Z` or an offset) as opsml writes it; None for none, and for its year 1."""
-    if not text:
+    if not text or str(text).startswith("0001-"):
         return None
     try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        return wire.stamp(str(text)) or None
+    except ContractError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment.year <= 1:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VERSION = "2018-01-01"
 REQUESTS = "RequestsPerMinute"
 LATENCIES = ("RequestLatency_P50", "RequestLatency_P95", "RequestLatency_P99")
+_MOST_SERIES = 200  # deployments times statuses; Azure gives ten unless asked for more
 BUCKETS = 30  # of the window, in `over_time`
 # Grains that Azure keeps, and up to which window each is asked for: a series should stay some thousand points.
 _GRAINS = (("PT1M", 60.0, 86400.0), ("PT5M", 300.0, 5 * 86400.0), ("PT1H", 3600.0, float("inf")))
@@ -113,6 +114,7 @@ def _points(
             "timespan": f"{_stamp(start.timestamp())}/{_stamp(end.timestamp() + 60)}",
             "interval": grain,
             "aggregation": "Average",
+            "top": str(_MOST_SERIES),
             "$filter": " and ".join(f"{dimension} eq '*'" for dimension in dimensions),
         },
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from opsml_cli.domain.pipeline import PipelineRun
 
 _POLL_SECONDS = 0.25
+_REMOTE_POLL_SECONDS = 3.0
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) (.*)\Z", re.ASCII | re.DOTALL)
 
 
@@ -73,10 +74,14 @@ def _changes(workspace: Workspace, name: str, clock: Clock) -> Iterator[Watched 
                 yield value
         if value.status.finished:
             break
-        clock.sleep(_POLL_SECONDS)
+        clock.sleep(_pause(workspace))
     failure = train.failure_of(value) if isinstance(value, Job) else pipeline.failure_of(value)
     if failure is not None:
         raise failure
+
+
+def _pause(workspace: Workspace) -> float:
+    return _POLL_SECONDS if workspace.kind == "local" else _REMOTE_POLL_SECONDS
 
 
 def log_lines(workspace: Workspace, name: str, *, tail: int | None = None) -> list[JobLogLine]:
@@ -121,7 +126,7 @@ def _followed(workspace: Workspace, name: str, tail: int | None, clock: Clock) -
             if rest:
                 yield _line(name, rest)
             return
-        clock.sleep(_POLL_SECONDS)
+        clock.sleep(_pause(workspace))
 
 
 def _line(job: str, text: str) -> JobLogLine:

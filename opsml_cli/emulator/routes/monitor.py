@@ -16,6 +16,7 @@ from opsml_cli.local.telemetry_reader import Request
 
 NAMESPACE = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 _INTERVALS = ("PT1M", "PT5M", "PT15M", "PT30M", "PT1H", "PT6H", "PT12H", "P1D")
+_SERIES = 10  # that are given when nobody asks for more
 _MOST_POINTS = 44_640  # of a series: a month of minutes
 _CLAUSE = re.compile(r"\s*(\w+)\s+eq\s+'([^']*)'\s*\Z", re.IGNORECASE)
 
@@ -55,6 +56,9 @@ def get_metrics(call: Call) -> Reply:
     start, end = _timespan(call)
     interval = _interval(call, start, end)
     splits = _splits(call)
+    top = call.query.get("top", "")
+    most = int(top) if top.isascii() and top.isdigit() else _SERIES
+    width = duration_seconds(interval) or 60.0
     requests = list(call.served.local.insights.recorded(name, start.timestamp(), end.timestamp()))
     path = f"{call.served.arm_id}/onlineEndpoints/{name}"
     return Reply(
@@ -69,7 +73,7 @@ def get_metrics(call: Call) -> Reply:
                     "name": {"value": metric, "localizedValue": _METRICS[metric][1]},
                     "displayDescription": _METRICS[metric][1],
                     "unit": _METRICS[metric][0],
-                    "timeseries": _series(metric, requests, splits, start, duration_seconds(interval) or 60.0),
+                    "timeseries": _series(metric, requests, splits, start, width, most=most),
                     "errorCode": "Success",
                 }
                 for metric in metrics
@@ -81,9 +85,9 @@ def get_metrics(call: Call) -> Reply:
 
 
 def _series(
-    metric: str, requests: Sequence[Request], splits: Mapping[str, str | None], start: datetime, width: float
+    metric: str, requests: Sequence[Request], splits: Mapping[str, str | None], start: datetime, width: float, *, most: int
 ) -> list[dict[str, Any]]:
-    """One series for each combination of the dimensions' values that was seen."""
+    """One series for each combination of the dimensions' values that was seen, `most` of them."""
     groups: dict[tuple[str, ...], dict[int, dict[int, list[float]]]] = {}
     for request in requests:
         values = tuple(_DIMENSIONS[dimension](request) for dimension in splits)
@@ -95,7 +99,7 @@ def _series(
         minutes.setdefault(int(since // 60), []).append(request.duration_ms)
     of_minute = _METRICS[metric][2]
     found = []
-    for values, slots in sorted(groups.items()):
+    for values, slots in sorted(groups.items())[:most]:
         data = []
         for slot, minutes in sorted(slots.items()):
             if of_minute is None:
