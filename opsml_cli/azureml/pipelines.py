@@ -316,15 +316,21 @@ class AzurePipelines:
         """The id of the registered component with this content; made by the first publish of it."""
         from opsml_cli.azureml import sdk
 
-        version = file.digest[:16]
-        held = self._context.rest.find(f"{{ws}}/components/{name}/versions/{version}", VERSION)
+        version, own = file.digest[:16], _component_name(name)
+        held = self._context.rest.find(f"{{ws}}/components/{own}/versions/{version}", VERSION)
         if held is not None:
             return str(held["id"])
         client = self._context.sdk()
-        component = self._loaded(name, file)
+        component = self._loaded(own, file)
         component.version = version
         with sdk.quiet(f"pipeline {file.path.name}"):
             return str(client.components.create_or_update(component).id)
+
+
+def _component_name(pipeline: str) -> str:
+    """The component's name for a pipeline's: endpoints are named with hyphens and capitals, components with neither."""
+    text = pipeline.lower().replace("-", "_")
+    return text if text[0].isalpha() else f"p_{text}"
 
 
 def _version_for(

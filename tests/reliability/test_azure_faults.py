@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from command_line import Opsml, Ran
 from emulator_support import Emulated, emulated
-from jobs_live import register, write_table
-from pipeline_support import small_pipeline
+from jobs_live import write_table
+from pipeline_support import SMALL, small_pipeline
 from serving_support import train_folder
 
-from opsml_cli.domain.model import RegisterModel
 from opsml_cli.local.workspace import LocalWorkspace
 
+ENVIRONMENT = "    environment: azureml://registries/azureml/environments/sklearn-1.5/labels/latest\n"
 PASSING = (
     "throttle:route={route},verb={method},count=2",
     "error:route={route},verb={method},count=2,status=503",
@@ -83,12 +83,7 @@ def _versions(listed: Callable[[str], Any], name: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
-    """An emulator whose workspace holds a table `people` and a model `bank`."""
-    folder = tmp_path_factory.mktemp("azure")
-    with emulated(folder, trust=True) as found:
-        register(found.workspace, folder)
-        model = train_folder(folder / "model", rows=200)
-        found.workspace.models.register(RegisterModel("bank", str(model), trust=True))
+    with emulated(tmp_path_factory.mktemp("azure"), trust=True) as found:
         yield found
 
 
@@ -97,6 +92,7 @@ def azure(site: Emulated, opsml: Opsml, tmp_path: Path) -> Iterator[Callable[...
     """Runs a command of words on the azure workspace, in a folder with a table and a pipeline."""
     write_table(tmp_path / "table.csv")
     small_pipeline(tmp_path)
+    (tmp_path / "pipeline.yml").write_text(SMALL.replace("    type: command\n", f"    type: command\n{ENVIRONMENT}"))
     variables = site.environment | {
         "OPSML_WORKSPACE": "azure",
         "OPSML_AZURE__SUBSCRIPTION_ID": site.subscription,
@@ -109,6 +105,18 @@ def azure(site: Emulated, opsml: Opsml, tmp_path: Path) -> Iterator[Callable[...
 
     yield run
     site.faults.clear()
+
+
+@pytest.fixture
+def stocked(azure: Callable[..., Ran], site: Emulated, tmp_path: Path) -> None:
+    """The workspace holds a table `people` and a trusted model `bank`, both registered by the command line."""
+    if not _versions(site.workspace.data.list, "people"):
+        ran = azure("data register people table.csv")
+        assert ran.exit_code == 0, ran.stderr
+    if not _versions(site.workspace.models.list, "bank"):
+        train_folder(tmp_path / "model", rows=200)
+        ran = azure("models register bank model --trust")
+        assert ran.exit_code == 0, ran.stderr
 
 
 def _error(ran: Ran) -> dict[str, Any]:
@@ -132,6 +140,7 @@ def _marks(key: str, fault: str) -> tuple[pytest.MarkDecorator, ...]:
     return () if key == QUICK[0] and fault.startswith(QUICK[1:]) else (pytest.mark.slow,)
 
 
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("key", "fault"),
     [
@@ -154,6 +163,7 @@ def test_a_fault_that_passes_is_not_noticed(azure: Callable[..., Ran], site: Emu
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("key", VERBS)
 @pytest.mark.parametrize(("fault", "code", "said"), LASTING, ids=[fault.partition(":")[0] for fault, _, _ in LASTING])
 def test_a_fault_that_lasts_is_told_and_the_command_finishes_later(
@@ -183,6 +193,7 @@ def _published(azure: Callable[..., Ran], site: Emulated) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stocked")
 def test_a_trigger_whose_answer_was_lost(azure: Callable[..., Ran], site: Emulated) -> None:
     """The run may have begun: nothing is begun again unasked, and the message says where to look."""
     _published(azure, site)
@@ -194,6 +205,7 @@ def test_a_trigger_whose_answer_was_lost(azure: Callable[..., Ran], site: Emulat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stocked")
 def test_a_token_that_expires_while_waiting(azure: Callable[..., Ran], site: Emulated) -> None:
     site.faults.add("unauthorized:route=/jobs/,verb=GET,skip=2,count=2")
     ran = azure(VERBS["train automl"].words.format(name="expiring"))
@@ -203,6 +215,7 @@ def test_a_token_that_expires_while_waiting(azure: Callable[..., Ran], site: Emu
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
     [("quota:count=always", 6, "quota"), ("crash:count=always", 9, "work_failed")],
@@ -227,6 +240,7 @@ def test_a_deployment_that_does_not_come_up(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("stocked")
 def test_slow_provisioning_is_not_finished_and_goes_on(azure: Callable[..., Ran], site: Emulated) -> None:
     site.faults.add("slow:route=/deployments/,seconds=20,count=1")
     ran = azure("deploy bank:1 --endpoint slow --wait-timeout 5s")
