@@ -125,8 +125,11 @@ class Emulated:
     def ml_client(self, **options: Any) -> Any:
         """The real MLClient of azure-ai-ml, found through the environment as a user's script would."""
         from azure.ai.ml import MLClient
+        from azure.ai.ml.constants._endpoint import EndpointInvokeFields
         from azure.identity import ClientSecretCredential
 
+        # The SDK writes the deployment of one call into a header that the next call, of any client, still sends.
+        EndpointInvokeFields.DEFAULT_HEADER.pop(EndpointInvokeFields.MODEL_DEPLOYMENT, None)
         os.environ.pop("AZUREML_CURRENT_CLOUD", None)  # the SDK's own memory of the cloud, of an earlier emulator
         os.environ.update(self.environment)
         credential = ClientSecretCredential("adfs", self.application.client_id, self.secret, authority=self.url)
