@@ -269,3 +269,32 @@ def test_canceling_ends_the_command(emulator: Emulated, client: httpx.Client) ->
 def data_plane(emulator: Emulated) -> dict[str, str]:
     """Run history takes the tokens of Azure ML, as the resource manager's."""
     return {"authorization": f"Bearer {emulator.token()}"}
+
+
+def test_inputs_of_a_group_reach_the_nodes(emulator: Emulated, client: httpx.Client, tmp_path: Path) -> None:
+    register(emulator.workspace, tmp_path, "grouped")
+    specification = {
+        "type": "command", "name": "tell", "version": "1", "command": "wc -l < ${{inputs.table}}; echo ${{inputs.times}} times",
+        "inputs": {"table": {"type": "uri_file"}, "times": {"type": "integer"}},
+        "environment": "azureml:AzureML-sklearn-1.0-ubuntu20.04-py38-cpu:1",
+    }  # fmt: skip
+    component = f"{emulator.ws}/components/tell/versions/1"
+    assert client.put(component, json={"properties": {"componentSpec": specification}}).status_code == 201
+    given = {
+        "about.table": {"jobInputType": "uri_file", "uri": "azureml:grouped:1"},
+        "about.times": {"jobInputType": "literal", "value": "3"},
+    }
+    bound = {
+        name: {"job_input_type": "literal", "value": f"${{{{parent.inputs.about.{name}}}}}"} for name in ("table", "times")
+    }
+    node = {"type": "command", "name": "tell", "componentId": component, "inputs": bound}
+    reply = client.put(
+        url(emulator, "groups"), json={"properties": {"jobType": "Pipeline", "inputs": given, "jobs": {"tell": node}}}
+    )
+    assert reply.status_code == 201, reply.text
+    ended(emulator, "groups")
+    log = emulator.workspace.jobs.logs("groups")[0]
+    assert "tell | 201" in log and "tell | 3 times" in log
+    child = client.get(f"/history/v1.0{emulator.ws}/runs/groups/children", headers=data_plane(emulator)).json()["value"][0]
+    # Row 53: the resource manager knows of a step that it is there.
+    assert set(client.get(url(emulator, child["runId"])).json()) == {"id", "name", "type", "systemData"}

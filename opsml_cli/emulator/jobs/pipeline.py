@@ -18,8 +18,12 @@ from opsml_cli.emulator.wire import WireError
 
 # From a component's id to its specification, as the workspace keeps it.
 Components = Callable[[str], Mapping[str, Any]]
-_WHOLE = re.compile(r"\s*\$\{\{\s*parent\.(inputs|jobs)\.(\w+)(?:\.outputs\.(\w+))?(?:\.path)?\s*\}\}\s*\Z", re.ASCII)
-_INPUT = re.compile(r"\$\{\{\s*parent\.inputs\.(\w+)\s*\}\}", re.ASCII)
+# Inputs of a group have names with dots.
+_WHOLE = re.compile(
+    r"\s*\$\{\{\s*parent\.(?:inputs\.(?P<input>[\w.]+?)|jobs\.(?P<step>\w+)\.outputs\.(?P<output>\w+))(?:\.path)?\s*\}\}\s*\Z",
+    re.ASCII,
+)
+_INPUT = re.compile(r"\$\{\{\s*parent\.inputs\.(?P<input>[\w.]+)\s*\}\}", re.ASCII)
 _OUTPUT = re.compile(r"\s*\$\{\{\s*parent\.outputs\.(\w+)\s*\}\}\s*\Z", re.ASCII)
 # What the text of an input may say of the run itself, such as its name.
 CREATION = re.compile(r"\$\{\{\s*(?:name|creation_context\.trigger_time)\s*\}\}", re.ASCII)
@@ -61,10 +65,11 @@ def assemble(assembly: Assembly, components: Components, properties: Mapping[str
     for name, value in values.items():
         if isinstance(value, Mapping):
             kind = value["type"]
-            inputs[name] = {"type": kind, "path": assembly.path(name, kind, value["uri"])}
+            inputs[_plain(name)] = {"type": kind, "path": assembly.path(_plain(name), kind, value["uri"])}
         elif isinstance(value, str) and CREATION.search(value):
-            inputs[name] = {"type": "string", "default": value}  # known when the run is made
-    builder.add(jobs, _Scope(values={**values, **{name: f"${{{{parent.inputs.{name}}}}}" for name in inputs}}))
+            inputs[_plain(name)] = {"type": "string", "default": value}  # known when the run is made
+    bound = {name: f"${{{{parent.inputs.{_plain(name)}}}}}" for name in values if _plain(name) in inputs}
+    builder.add(jobs, _Scope(values={**values, **bound}))
     settings = properties["settings"]
     return {
         "type": "pipeline",
@@ -140,7 +145,7 @@ class _Builder:
     def _automl(self, name: str, node: Body, scope: _Scope) -> dict[str, Any]:
         def text(value: str) -> Any:
             whole = _WHOLE.match(value)
-            if whole is not None and whole[1] == "inputs":
+            if whole is not None and whole["input"] is not None:
                 return _typed(self._reference(value, scope))
             return self._text(value, scope)
 
@@ -179,12 +184,12 @@ class _Builder:
     def _reference(self, value: str, scope: _Scope) -> Any:
         """A value with what `parent` means put in its place; None for an optional input that was not given."""
         whole = _WHOLE.match(value)
-        if whole is not None and whole[1] == "inputs":
-            if whole[2] not in scope.values:
-                raise WireError(400, f"The pipeline has no input '{whole[2]}'.", inner=("BadArgument", "ArgumentInvalid"))
-            return scope.values[whole[2]]
-        if whole is not None and whole[3] is not None:
-            producer = (scope.prefix + whole[2], whole[3])
+        if whole is not None and whole["input"] is not None:
+            if whole["input"] not in scope.values:
+                raise WireError(400, f"The pipeline has no input '{whole['input']}'.", inner=("BadArgument", "ArgumentInvalid"))
+            return scope.values[whole["input"]]
+        if whole is not None:
+            producer = (scope.prefix + whole["step"], whole["output"])
             step, output = self._producers.get(producer, producer)
             return f"${{{{parent.jobs.{step}.outputs.{output}}}}}"
         return self._text(value, scope)
@@ -192,7 +197,7 @@ class _Builder:
     @staticmethod
     def _text(value: str, scope: _Scope) -> str:
         def replaced(match: re.Match[str]) -> str:
-            found = scope.values.get(match[1])
+            found = scope.values.get(match["input"])
             return match[0] if found is None else str(found)
 
         return _INPUT.sub(replaced, value)
@@ -215,10 +220,7 @@ class _Builder:
         for key, body in node.sections("inputs"):
             value = self._node_input(f"{node.place.rpartition('.')[2]}/{key}", body, scope)
             given[key] = value
-        defaults = {
-            key: item.get("default") if isinstance(item, Mapping) else item
-            for key, item in (specification.get("inputs") or {}).items()
-        }
+        defaults = _defaults(specification.get("inputs") or {})
         prefix = f"{scope.prefix}{name}_"
         outputs = {key: self._node_output(body, scope) for key, body in node.sections("outputs")}
         inner = _Scope({**defaults, **given}, prefix, outputs, scope.depth + 1)
@@ -229,6 +231,11 @@ class _Builder:
                 if bound is not None:
                     behind = (prefix + step, output)
                     self._producers[scope.prefix + name, bound[1]] = self._producers.get(behind, behind)
+
+
+def _plain(name: str) -> str:
+    """An input's name as the local pipeline has it: without the dots of a group's inputs."""
+    return name.replace(".", "__")
 
 
 def _given(item: Mapping[str, Any]) -> Any:
@@ -246,15 +253,23 @@ def _opened(
         raise WireError(
             400, "The component of a pipeline job must be of type pipeline.", inner=("BadArgument", "ArgumentInvalid")
         )
-    declared = {
-        key: item.get("default") if isinstance(item, Mapping) else item
-        for key, item in (specification.get("inputs") or {}).items()
-    }
+    declared = _defaults(specification.get("inputs") or {})
     produced = {
         key: common.job_output(Body({"jobOutputType": item.get("type", "uri_folder")}))
         for key, item in (specification.get("outputs") or {}).items()
     }
     return specification.get("jobs") or {}, {**declared, **values}, {**produced, **outputs}
+
+
+def _defaults(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults of a pipeline component's inputs; those of a group under their names in it."""
+    found: dict[str, Any] = {}
+    for name, item in declared.items():
+        if isinstance(item, Mapping) and item.get("type") == "group":
+            found |= {f"{name}.{inner}": value for inner, value in _defaults(item.get("values") or {}).items()}
+        else:
+            found[name] = item.get("default") if isinstance(item, Mapping) else item
+    return found
 
 
 def _port(item: Mapping[str, Any]) -> dict[str, Any]:
