@@ -114,8 +114,7 @@ def stocked(azure: Callable[..., Ran], site: Emulated, tmp_path: Path) -> None:
         ran = azure("data register people table.csv")
         assert ran.exit_code == 0, ran.stderr
     if not _versions(site.workspace.models.list, "bank"):
-        train_folder(tmp_path / "model", rows=200)
-        ran = azure("models register bank model --trust")
+        ran = azure(f"models register bank {train_folder(tmp_path / 'model', rows=200)} --trust")
         assert ran.exit_code == 0, ran.stderr
 
 
