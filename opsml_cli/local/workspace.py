@@ -75,7 +75,7 @@ class LocalWorkspace:
     def batch_endpoints(self) -> LocalBatchEndpoints:
         from opsml_cli.local.batch.operations import LocalBatchEndpoints
 
-        return LocalBatchEndpoints(self.store, lambda: self.models)
+        return LocalBatchEndpoints(self.store)
 
     @cached_property
     def insights(self) -> LocalInsights:

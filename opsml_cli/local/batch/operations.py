@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import NotFoundError, UsageError
@@ -14,16 +14,12 @@ from opsml_cli.local.batch.records import BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
 from opsml_cli.local.store import Store
 
-if TYPE_CHECKING:
-    from opsml_cli.local.models import LocalModels
-
 
 class LocalBatchEndpoints:
     """The batch endpoints of one local workspace. Nothing of them runs between calls."""
 
-    def __init__(self, store: Store, models: Callable[[], LocalModels]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._models = models
 
     def exists(self, name: str) -> bool:
         with self._store.read() as connection:
