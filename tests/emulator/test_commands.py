@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from command_line import Opsml
 
-TRAPPED = "trap 'exit 9' TERM; echo ready; sleep 30 & wait"
+TRAPPED = "trap 'kill $!; exit 9' TERM; sleep 30 & echo ready; wait"
 SCRIPT = """\
 import os
 from azure.ai.ml import MLClient
@@ -108,13 +108,12 @@ def test_streams_exit_code_and_signals_are_the_commands(
     assert "no-such-command" in missing.stderr
     process = subprocess.Popen(
         [sys.executable, "-m", "opsml_cli", "local", "run", "--", "sh", "-c", TRAPPED],
-        cwd=tmp_path, env=dict(clean_environment), stdout=subprocess.PIPE, start_new_session=True,
+        cwd=tmp_path, env=dict(clean_environment), stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 9
-    os.killpg(process.pid, signal.SIGKILL)  # its sleep
     process.stdout.close()
 
 
