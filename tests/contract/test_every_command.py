@@ -104,6 +104,11 @@ FIELDS = {
     "init": "path workspace unchanged",
     "config show": SETTING,
     "workspace show": "name kind location origin",
+    "workspace create": "name location state detail unchanged",
+    "workspace share": "principal object_id role scope unchanged client_id tenant_id secret_file",
+    "compute list": "name type state size min_nodes max_nodes",
+    "compute show": "name type state size min_nodes max_nodes",
+    "compute create": "name type state size min_nodes max_nodes",
     "doctor": "ok checks",
     "help exit-codes": "exit_code codes meaning",
     "help environment": "variable default meaning",
@@ -220,6 +225,11 @@ def _tell(story: Story) -> None:
     opsml("jobs watch", opsml("schedules trigger", "small")["run"], keep=False)
     opsml("schedules show", "small")
     opsml("local status")
+    opsml("workspace create")
+    opsml("workspace share", "--create-principal", "ci")
+    opsml("compute create", "small")
+    opsml("compute list")
+    opsml("compute show", "local")
     _look_at_processes(story)
 
     opsml("schedules disable", "small")
