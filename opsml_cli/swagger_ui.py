@@ -198,7 +198,7 @@ class Page:
         self.token = secrets.token_urlsafe(24)
         self._target = target
         self._files = assets()
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx.Client | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -263,21 +263,30 @@ class Page:
         headers += [(b"authorization", f"Bearer {key}".encode()), (b"accept-encoding", b"identity")]
         query = scope["query_string"].decode("latin-1")
         if self._client is None:
-            # Neither proxies nor netrc of the environment: the key goes to the endpoint alone.
-            self._client = httpx.AsyncClient(
+            # Neither proxies nor netrc of the environment: the key goes to the endpoint alone. Not asynchronous: the Azure
+            # adapter loads httpx without what that needs.
+            self._client = httpx.Client(
                 verify=self._target.trust or True, trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS
             )
-        try:
+        client = self._client
+
+        def ask() -> tuple[int, httpx.Headers, bytes | None]:
             url = address.rstrip("/") + path + (f"?{query}" if query else "")
-            async with self._client.stream(scope["method"], url, headers=headers, content=body) as reply:
+            with client.stream(scope["method"], url, headers=headers, content=body) as reply:
                 content = bytearray()
-                async for piece in reply.aiter_bytes():
+                for piece in reply.iter_bytes():
                     content += piece
                     if len(content) > LARGEST_REPLY:
-                        await _error(send, 502, "too_large", f"the reply is larger than {LARGEST_REPLY} bytes")
-                        return
-                media = reply.headers.get("content-type", "application/octet-stream")
-                await _send(send, reply.status_code, media, bytes(content), _passed(reply.headers.multi_items()))
+                        return reply.status_code, reply.headers, None
+                return reply.status_code, reply.headers, bytes(content)
+
+        try:
+            status, kept, content = await asyncio.to_thread(ask)
+            if content is None:
+                await _error(send, 502, "too_large", f"the reply is larger than {LARGEST_REPLY} bytes")
+                return
+            media = kept.get("content-type", "application/octet-stream")
+            await _send(send, status, media, content, _passed(kept.multi_items()))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             name = self._target.name
             advice = self._target.unreachable or f"opsml endpoints start {name}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +49,25 @@ def azure(emulator: Emulated) -> dict[str, str]:
     }
 
 
-def test_the_whole_story(opsml: Opsml, azure: dict[str, str], tmp_path: Path) -> None:
+def try_it_out(environment: dict[str, str], folder: Path) -> object:
+    """What the Swagger page of `people` answers when it scores a row; the page ends with Ctrl-C."""
+    import httpx
+
+    command = [sys.executable, "-m", "opsml_cli", "swagger", "people", "--ui"]
+    with subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as page:
+        assert page.stdout is not None
+        found = re.search(rb"http://127\S+", page.stdout.readline())
+        assert found is not None
+        url = found[0].decode()
+        row = {"age": 40, "income": 50.0, "city": "Bonn"}
+        reply = httpx.post(f"{url}proxy/score", json={"Inputs": {"data": [row]}}, timeout=30)
+        page.send_signal(signal.SIGINT)
+        page.communicate(timeout=30)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_the_whole_story(opsml: Opsml, azure: dict[str, str], clean_environment: dict[str, str], tmp_path: Path) -> None:
     def run(*arguments: str, code: int = 0) -> Any:
         ran = opsml(*arguments, "-o", "json", env=azure, timeout=240)
         assert ran.exit_code == code, ran.stderr
@@ -80,6 +100,8 @@ def test_the_whole_story(opsml: Opsml, azure: dict[str, str], tmp_path: Path) ->
     assert run("endpoints", "show", "people")["insights"] is True
     assert run("endpoints", "keys", "people")["primary"].startswith("*")
     assert "paths" in run("swagger", "people")
+    answered = try_it_out(clean_environment | azure, tmp_path)
+    assert isinstance(answered, dict) and answered["Results"][0] in ("no", "yes")
     assert run("insights", "show", "people")["requests"] >= 1
     log = opsml("logs", "people", "--tail", "3", "-o", "jsonl", env=azure)
     assert log.exit_code == 0 and len(log.stdout.splitlines()) == 3
