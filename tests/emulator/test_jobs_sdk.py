@@ -266,3 +266,29 @@ def test_a_pipeline_runs_its_components_and_trains(
     assert any(trial.properties.get("run_algorithm") for trial in trials)
     run = emulator.workspace.pipelines.run(begun.name)
     assert run.status is JobState.COMPLETED and set(run.outputs) == {"copied", "listed", "model"}
+
+
+def test_mlflow_reads_the_runs(emulator: Emulated, trained: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    wait(emulator.workspace, trained)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", emulator.token())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(emulator.bundle))
+    client = MlflowClient(f"{emulator.url}/mlflow/v1.0{emulator.ws}")
+    run = client.get_run(trained)
+    best = run.data.tags["automl_best_child_run_id"]
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["accuracy"] == client.get_run(best).data.metrics["accuracy"]
+    children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{trained}'")
+    assert best in {child.info.run_id for child in children}
+    good = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{trained}' and metrics.accuracy > 0.1")
+    assert [child.info.run_id for child in good] == [best]
+    assert client.get_experiment_by_name("sdk").experiment_id == run.info.experiment_id
+    with emulator.client() as plain:
+        asked = {"run_id": best, "path": "outputs"}
+        listed = plain.get(f"/mlflow/v1.0{emulator.ws}/api/2.0/mlflow/artifacts/list", params=asked).json()
+    assert listed["files"] == [{"path": "outputs/mlflow-model", "is_dir": True}]
+    assert client.get_metric_history(best, "accuracy")[0].value == run.data.metrics["accuracy"]
+    with pytest.raises(MlflowException):
+        client.get_run("nothing")
