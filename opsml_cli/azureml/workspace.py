@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opsml_cli.azureml.access import AzureAccess
+    from opsml_cli.azureml.alerts import AzureAlerts
     from opsml_cli.azureml.computes import AzureComputes
     from opsml_cli.azureml.creation import AzureCreation
     from opsml_cli.azureml.data import AzureData
@@ -68,6 +69,12 @@ class AzureWorkspace:
         from opsml_cli.azureml.insights import AzureInsights
 
         return AzureInsights(self.context, lambda: self.online_endpoints)
+
+    @cached_property
+    def alerts(self) -> AzureAlerts:
+        from opsml_cli.azureml.alerts import AzureAlerts
+
+        return AzureAlerts(self.context, lambda: self.online_endpoints)
 
     @cached_property
     def pipelines(self) -> AzurePipelines:

@@ -79,6 +79,10 @@ COMMANDS = (
     _command("insights disable", "insights:disable", "Stop recording an endpoint's requests", changing=True),
     _command("insights show", "insights:show", "Requests, failures and latency of an endpoint"),
     _command(
+        "insights alerts", "alerts:alerts", "Alert rules of an endpoint: list, add, delete", changing=True, destructive=True
+    ),
+    _command("insights check", "alerts:check", "Check an endpoint's alert rules and objectives now: a verdict for CI"),
+    _command(
         "pipeline publish",
         "pipeline:publish",
         "Publish a pipeline behind a REST endpoint, without running it",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line. `kind` is `container` (what the server printed) or `request`; `status` and `duration_ms` only for
+    """One line. `kind` is `container` (what the server printed), `request` or `alert`; `status` and `duration_ms` only for
     requests. `timestamp` is ISO 8601 UTC; `level` one of debug, info, warning, error."""
 
     timestamp: str

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 # The values are named in signatures alone: whoever reads one kind of them does not pay for the others.
 if TYPE_CHECKING:
     from opsml_cli.domain.access import Check, CreateWorkspace, NewPrincipal, Shared, ShareWorkspace, WorkspaceState
+    from opsml_cli.domain.alert import Alert, AlertSaved, Condition
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.compute import Compute, ComputeCreated, CreateCompute
     from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
@@ -221,6 +222,16 @@ class InsightsOperations(Protocol):
         ...
 
 
+class AlertOperations(Protocol):
+    def create(self, endpoint: str, rule: Condition) -> AlertSaved:
+        """Watch the endpoint for `rule` from now on. UnsupportedError for a rule that this kind of workspace cannot watch."""
+        ...
+
+    def list(self, endpoint: str) -> Sequence[Alert]: ...
+
+    def delete(self, endpoint: str, name: str) -> None: ...
+
+
 class PipelineOperations(Protocol):
     def validate(self, path: str) -> PipelineEndpoint:
         """Check a pipeline YAML as `publish` would; InvalidInputError names the file, line or field."""
@@ -330,6 +341,8 @@ class Workspace(Protocol):
     def schedules(self) -> ScheduleOperations: ...
     @property
     def insights(self) -> InsightsOperations: ...
+    @property
+    def alerts(self) -> AlertOperations: ...
     @property
     def computes(self) -> ComputeOperations: ...
     @property

@@ -6,7 +6,6 @@ out. A run that cannot begin (its pipeline is gone, an input does not fit) is no
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,13 +18,11 @@ from opsml_cli.local.scheduled_runs import ScheduledRuns, due_of
 if TYPE_CHECKING:
     import sqlite3
 
-    from opsml_cli.local.layout import Layout
     from opsml_cli.local.schedule_records import ScheduleRecord
     from opsml_cli.local.store import Store
 
 # A schedule that was just made is seen this soon, and a clock that was set back is noticed.
 _LONGEST_REST = 1.0
-_PATIENCE = 3.0  # seconds for a run that is just being begun when the service ends
 
 
 def system_time() -> datetime:
@@ -88,36 +85,3 @@ class Scheduler:
 
 class _ChangedError(ConflictError):
     """The schedule is no longer as it was read."""
-
-
-class SchedulerThread:
-    """A Scheduler beside a server: it works between `with` and its end."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(_PATIENCE)
-
-    def _run(self) -> None:
-        from opsml_cli.local.workspace import LocalWorkspace
-
-        workspace = LocalWorkspace(self._layout.root)
-        recovered = False
-        while not self._stop.is_set():
-            try:
-                if not recovered and workspace.store.exists():
-                    workspace.schedules.runs.start_recorded()
-                    recovered = True
-                rest = Scheduler(workspace.store, workspace.schedules.runs).tick()
-            except Exception as problem:
-                print(f"scheduler: {type(problem).__name__}: {problem}", file=sys.stderr, flush=True)  # noqa: T201
-                rest = _LONGEST_REST
-            self._stop.wait(rest)
-        workspace.store.close()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from opsml_cli.domain.access import Check
     from opsml_cli.local.access import LocalAccess
+    from opsml_cli.local.alerts import LocalAlerts
     from opsml_cli.local.assets import LocalAssets
     from opsml_cli.local.batch.operations import LocalBatchEndpoints
     from opsml_cli.local.compute_records import ComputeRecords
@@ -82,6 +83,12 @@ class LocalWorkspace:
         from opsml_cli.local.insights import LocalInsights
 
         return LocalInsights(self.layout, self.online_endpoints)
+
+    @cached_property
+    def alerts(self) -> LocalAlerts:
+        from opsml_cli.local.alerts import LocalAlerts
+
+        return LocalAlerts(self.layout, self.store, self.online_endpoints, self.insights)
 
     @cached_property
     def pipelines(self) -> LocalPipelines:

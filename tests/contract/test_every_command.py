@@ -65,7 +65,9 @@ FIELDS = {
     "endpoints delete": "endpoint deployment deleted",
     "insights enable": SWITCHED,
     "insights disable": SWITCHED,
-    "insights show": "endpoint window_seconds requests failures latency_ms by_deployment",
+    "insights show": "endpoint window_seconds requests failures latency_ms by_deployment alerts",
+    "insights alerts": "endpoint name rule state value since created_at",
+    "insights check": "endpoint ok rules",
     "pipeline publish": PIPELINE,
     "pipeline trigger": RUN,
     "pipeline run": RUN,
@@ -125,6 +127,7 @@ NESTED = {
     "deploy": {"model": "name version"},
     "endpoints show": {"model": "name version"},
     "insights show": {"latency_ms": "p50 p95 p99", "by_deployment.blue": "requests failures latency_ms"},
+    "insights check": {"rules[0]": "rule kind ok value detail"},
     "pipeline trigger": {"steps[0]": "name status duration_seconds reused"},
     "schedules show": {"trigger": "type frequency interval time_zone", "last_runs[0]": "run due status"},
     "local status": {"processes[0]": "kind name pid status url", "emulator": "running pid url pace inject"},
@@ -205,6 +208,8 @@ def _tell(story: Story) -> None:
     opsml("score", "bank", "--sample", "2", "--proba")
     for path in ("swagger", "logs", "insights show", "endpoints show"):
         opsml(path, "bank")
+    opsml("insights alerts", "bank", "--alert", "p95>9s for 5m")
+    opsml("insights check", "bank", "--slo", "errors<100%")
     opsml("endpoints list")
     opsml("endpoints traffic", "bank", "blue=0")
     opsml("endpoints rollback", "bank")

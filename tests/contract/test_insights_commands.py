@@ -30,6 +30,7 @@ STATS = {
     "over_time",
     "enabled",
     "dropped",
+    "alerts",
 }
 LINE = ("timestamp", "level", "kind", "deployment", "message")
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsml_cli.cli.render.insights import RENDERINGS, drawing
-from opsml_cli.domain.insights import RequestStats
 from opsml_cli.local.insights import BUCKETS, latency, request_stats
 from opsml_cli.local.telemetry import Recorder, Retention
+from opsml_cli.services.alerts import WatchedStats
 
 
 def recorded(folder: Path, requests: list[tuple[float, str, int, float]]) -> Path:
@@ -82,7 +82,7 @@ def test_records_of_many_processes_and_segments_add_up(tmp_path: Path) -> None:
 def test_an_endpoint_without_telemetry_has_empty_figures(tmp_path: Path) -> None:
     stats = request_stats(tmp_path / "missing", "bank", 60.0, enabled=False)
     assert (stats.requests, stats.failures, stats.by_deployment, stats.enabled) == (0, 0, {}, False)
-    shown = str(RENDERINGS[RequestStats].view(stats, 80))
+    shown = str(RENDERINGS[WatchedStats].view(WatchedStats(stats, ()), 80))
     assert "opsml insights enable bank" in shown
 
 

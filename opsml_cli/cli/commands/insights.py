@@ -12,7 +12,7 @@ from opsml_cli.cli import options
 from opsml_cli.cli.session import Session
 
 if TYPE_CHECKING:
-    from opsml_cli.domain.insights import RequestStats
+    from opsml_cli.services.alerts import WatchedStats
     from opsml_cli.services.insights import InsightsSwitched
 
 _WINDOW = 3600.0  # seconds
@@ -44,20 +44,24 @@ def show(
     endpoint: options.EndpointName,
     since: options.Since = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on, with new figures every two seconds.")] = False,
-) -> RequestStats | Iterator[RequestStats]:
+) -> WatchedStats | Iterator[WatchedStats]:
     """Show requests, failures and latency of the last hour, or of --since.
 
     Example: opsml insights show bank --since 15m
     """
+    from opsml_cli.services.alerts import watched
+
     window = since or _WINDOW
     if not watch:
-        return session.workspace.insights.stats(endpoint, window)
+        return watched(session.workspace, endpoint, window)
     return _watched(session, endpoint, window)
 
 
-def _watched(session: Session, endpoint: str, window: float) -> Iterator[RequestStats]:
+def _watched(session: Session, endpoint: str, window: float) -> Iterator[WatchedStats]:
+    from opsml_cli.services.alerts import watched
+
     while True:
         begun = time.monotonic()
-        yield session.workspace.insights.stats(endpoint, window)
+        yield watched(session.workspace, endpoint, window)
         # Reading millions of records takes its time: watching may use a fifth of it.
         time.sleep(max(_REFRESH, 4 * (time.monotonic() - begun)))

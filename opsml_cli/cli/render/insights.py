@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from opsml_cli.cli.render.alert import alert_document, alert_line
 from opsml_cli.cli.render.base import Rendering
 from opsml_cli.domain.durations import format_duration
 from opsml_cli.domain.insights import DeploymentStats, Latency, LogLine, RequestStats
+from opsml_cli.services.alerts import WatchedStats
 from opsml_cli.services.insights import InsightsSwitched
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -111,12 +113,20 @@ def _switched_view(result: InsightsSwitched, _width: int) -> str:
     return f"{result.endpoint}: requests {'would be' if result.dry_run else 'are'} {state} from now on"
 
 
+def _watched(found: WatchedStats) -> dict[str, object]:
+    return {**_stats(found.stats), "alerts": [alert_document(alert) for alert in found.alerts]}
+
+
+def _watched_view(found: WatchedStats, width: int) -> str:
+    return "\n".join([_view(found.stats, width), *(f"  alert      {alert_line(alert)}" for alert in found.alerts)])
+
+
 RENDERINGS: dict[type[Any], Rendering] = {
-    RequestStats: Rendering(
-        document=_stats,
-        view=_view,
+    WatchedStats: Rendering(
+        document=_watched,
+        view=_watched_view,
         columns=("endpoint", "window_seconds", "requests", "failures", "latency_ms", "by_deployment"),
-        outputs=lambda stats: {"requests": str(stats.requests), "failures": str(stats.failures)},
+        outputs=lambda found: {"requests": str(found.stats.requests), "failures": str(found.stats.failures)},
     ),
     LogLine: Rendering(
         document=_line,

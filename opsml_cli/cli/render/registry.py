@@ -47,7 +47,10 @@ MODULES: dict[str, str] = {
     "ScoreResult": "score",
     "ScoredFile": "score",
     # insights, logs, swagger
-    "RequestStats": "insights",
+    "WatchedStats": "insights",
+    "Alert": "alert",
+    "AlertDeleted": "alert",
+    "EndpointCheck": "alert",
     "LogLine": "insights",
     "InsightsSwitched": "insights",
     "SwaggerDocument": "swagger",

@@ -13,7 +13,7 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.place import ServicePlace
 
 if TYPE_CHECKING:
-    from opsml_cli.local.scheduler import SchedulerThread
+    from opsml_cli.local.service.chores import Chores
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
 
         return Guard(TokenRequired(make_app(layout), place.make_token()), loopback_names(port))
 
-    def beside() -> SchedulerThread:
-        from opsml_cli.local.scheduler import SchedulerThread
+    def beside() -> Chores:
+        from opsml_cli.local.service.chores import Chores
 
-        return SchedulerThread(layout)
+        return Chores(layout)
 
     return serve(place, make, beside=beside)
 
