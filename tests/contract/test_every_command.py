@@ -66,7 +66,7 @@ FIELDS = {
     "insights enable": SWITCHED,
     "insights disable": SWITCHED,
     "insights show": "endpoint window_seconds requests failures latency_ms by_deployment alerts",
-    "insights alerts": "endpoint name rule state value since created_at",
+    "insights alerts": "name rule state value since",
     "insights check": "endpoint ok rules",
     "pipeline publish": PIPELINE,
     "pipeline trigger": RUN,
