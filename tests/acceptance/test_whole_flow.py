@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Opsml
+from command_line import Opsml
 from emulator_support import emulated
 from jobs_live import write_table
 

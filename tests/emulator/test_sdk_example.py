@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Opsml, Ran
+from command_line import Opsml, Ran
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk"
 SCRIPTS = sorted(path.name for path in EXAMPLE.glob("[0-9]_*.py"))

@@ -52,9 +52,14 @@ def rendered(results: Sequence[Result]) -> str:
         lines.append(f"| {suite} | " + " | ".join(str(count[outcome]) for outcome in OUTCOMES) + " |")
     for outcome, title in (("failed", "Failed"), ("skipped", "Skipped by the tests themselves"), ("not run", "Not run")):
         chosen = [each for each in results if each.outcome == outcome]
-        if chosen:
+        if not chosen:
+            continue
+        named = [f"{each.suite}: `{each.test.rpartition('::')[2]}`" for each in chosen]
+        if outcome == "skipped":  # for reasons of their authors, in their words
+            lines += ["", f"## {title}", "", *(f"- {name}" for name in named)]
+        else:
             lines += ["", f"## {title}", "", "| test | why |", "|---|---|"]
-            lines += [f"| {each.suite}: `{each.test.rpartition('::')[2]}` | {_why(each)} |" for each in chosen]
+            lines += [f"| {name} | {_why(each)} |" for name, each in zip(named, chosen, strict=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import jwt
 import psutil
 import pytest
-from conftest import Opsml
+from command_line import Opsml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from emulator_support import Emulated, MovedClock
