@@ -17,7 +17,7 @@ from suites import SUITES
 PAGE = CHECKOUT / "docs" / "peer-tests.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_suite(suite: str) -> None:
     try:

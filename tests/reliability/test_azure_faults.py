@@ -141,7 +141,7 @@ QUICK = ("data register", "throttle", "drop")
 
 
 def _marks(key: str, fault: str) -> tuple[pytest.MarkDecorator, ...]:
-    return () if key == QUICK[0] and fault.startswith(QUICK[1:]) else (pytest.mark.slow,)
+    return () if key == QUICK[0] and fault.startswith(QUICK[1:]) else (pytest.mark.long,)
 
 
 @pytest.mark.usefixtures("stocked")
@@ -166,7 +166,7 @@ def test_a_fault_that_passes_is_not_noticed(azure: Callable[..., Ran], site: Emu
     assert verb.made(site, name) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("key", VERBS)
 @pytest.mark.parametrize(("fault", "code", "said"), LASTING, ids=[fault.partition(":")[0] for fault, _, _ in LASTING])
@@ -196,7 +196,7 @@ def _published(azure: Callable[..., Ran], site: Emulated) -> None:
         assert ran.exit_code == 0, ran.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize("fault", ["drop:{},when=before", "error:{}"])
 def test_a_trigger_that_did_not_begin_is_for_the_user_to_repeat(azure: Callable[..., Ran], site: Emulated, fault: str) -> None:
@@ -213,7 +213,7 @@ def test_a_trigger_that_did_not_begin_is_for_the_user_to_repeat(azure: Callable[
     assert VERBS["pipeline trigger"].made(site, experiment) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 def test_a_trigger_whose_answer_was_lost_is_found_again(azure: Callable[..., Ran], site: Emulated) -> None:
     _published(azure, site)
@@ -223,7 +223,7 @@ def test_a_trigger_whose_answer_was_lost_is_found_again(azure: Callable[..., Ran
     assert VERBS["pipeline trigger"].made(site, "lost-answer") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 def test_a_token_that_expires_while_waiting(azure: Callable[..., Ran], site: Emulated) -> None:
     site.faults.add("unauthorized:route=/jobs/,verb=GET,skip=2")
@@ -233,7 +233,7 @@ def test_a_token_that_expires_while_waiting(azure: Callable[..., Ran], site: Emu
     assert len(site.workspace.jobs.list(experiment="expiring")) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 @pytest.mark.parametrize(
     ("fault", "code", "said"),
@@ -258,7 +258,7 @@ def test_a_deployment_that_does_not_come_up(
     assert sum(found["traffic"].values()) == 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("stocked")
 def test_slow_provisioning_is_not_finished_and_goes_on(azure: Callable[..., Ran], site: Emulated) -> None:
     site.faults.add("slow:route=/deployments/,seconds=20,count=1")

@@ -1,6 +1,6 @@
 """kill -9 of the local service around a due time, again and again: of every due time there is one run, and it completes.
 
-Two rounds in the default run; `-m slow` has twelve more."""
+Two rounds in the default run; `-m long` has twelve more."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from opsml_cli.local.service.process import LocalService
 from opsml_cli.local.workspace import LocalWorkspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
-SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 14))]
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 14))]
 TRIVIAL = "type: pipeline\njobs:\n  only: {command: 'true'}\n"
 SCHEDULES = 4
 _WINDOW = 0.2  # seconds on both sides of the due time
