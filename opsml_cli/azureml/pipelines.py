@@ -85,7 +85,8 @@ class AzurePipelines:
             self._put_deployment(name, version, file, component, spec.description)
         assert endpoint is not None
         default = _default(endpoint)
-        if default is None or (spec.default and not ready):
+        # Also where an earlier call was cut off between the deployment and this.
+        if default is None or (spec.default and default != _deployment_name(version)):
             properties = endpoint["properties"]
             self._put_endpoint(name, properties.get("description"), _deployment_name(version), endpoint.get("tags") or {})
         return Published(self.get(name, version), ready)
