@@ -171,7 +171,8 @@ def test_the_job_is_a_job_on_the_wire(emulator: Emulated, client: httpx.Client, 
     found = client.get(f"{emulator.ws}/jobs/{name}").json()["properties"]
     assert (found["jobType"], found["experimentName"]) == ("Pipeline", "night")
     assert found["tags"]["azureml.deploymentname"] == "score"
-    assert ended(emulator, name).status == "Completed"
+    job = ended(emulator, name)
+    assert job.status == "Completed", job.error
     assert client.get(f"{emulator.ws}/jobs/{name}").json()["properties"]["status"] == "Completed"
 
 
