@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -258,7 +259,13 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(live: Live) -> None:
         env=live.environment,
         cwd=live.folder,
     )
-    out, err = shell.communicate(timeout=30)
+    # The command meets the closed pipe with the next line that it writes.
+    deadline = time.monotonic() + 30
+    while shell.poll() is None and time.monotonic() < deadline:
+        live.post()
+        with suppress(subprocess.TimeoutExpired):
+            shell.wait(timeout=0.2)
+    out, err = shell.communicate(timeout=1)
     assert out.splitlines()[1] == "0"
     assert err == ""
 
