@@ -35,7 +35,6 @@ MODEL_NAME = "opsml.model"
 ASSET_TAGS = {"data": "opsml.data", "validation_data": "opsml.validation_data", "test_data": "opsml.test_data"}
 # How Azure's featurization says that a column is left out.
 IGNORED_TYPE = "Ignore"
-_YAML_SECTIONS = ("featurization", "training")
 _NO_USER_TAG = re.compile(
     r"opsml\.|_aml_system|mlflow\.|automl_best_child|model_explain_"
     r"|(?:score|run_algorithm|run_preprocessor|pipeline_id|iteration|fit_time|predicted_cost|training_percent)(?:_[0-9]+)?\Z"

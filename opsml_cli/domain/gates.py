@@ -131,8 +131,3 @@ def _compare(gate: Gate, outcome: AutoMLOutcome, measured: Mapping[str, float], 
     passed = {">=": value >= bound, ">": value > bound, "<=": value <= bound, "<": value < bound}[gate.comparator]
     where = "on the test rows" if outcome.test_metrics else "in validation"
     return GateVerdict(gate.text, passed, f"{gate.metric} is {value:.5f} {where}; wanted {gate.comparator} {bound:.5f}{said}")
-
-
-def evaluate_gate(text: str, outcome: AutoMLOutcome, deployed: Mapping[str, float] | None = None) -> GateVerdict:
-    """Parse and evaluate in one step. UsageError for a text that is no gate."""
-    return evaluate(parse_gate(text), outcome, deployed)

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 ML_AUDIENCE = "https://ml.azure.localhost"
 PUBLIC_AUDIENCE = "https://ml.azure.com"
 LIFETIME_SECONDS = 3599
-# Audience and times are looked at here: each has an answer of its own, and the clock is ours.
-_SIGNATURE_ALONE: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 
 @dataclass(frozen=True, slots=True)

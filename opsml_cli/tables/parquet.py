@@ -28,11 +28,6 @@ def column_names(path: Path, name: str) -> tuple[str, ...]:
         return check_names([field.name for field in file.schema_arrow], name)
 
 
-def row_count(path: Path, name: str) -> int:
-    with _opened(path, name) as file:
-        return int(file.metadata.num_rows)
-
-
 def batches(path: Path, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows in batches of plain types (`convert.plain`)."""
     import pyarrow as pa

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsml_cli.domain.errors import UsageError
-from opsml_cli.domain.gates import GateKind, evaluate_gate, parse_gate
+from opsml_cli.domain.gates import GateKind, evaluate, parse_gate
 from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail
 from opsml_cli.domain.metric_names import EVERY
 
@@ -56,17 +56,17 @@ def test_any_text_is_a_gate_or_a_usage_error(text: str) -> None:
     ],
 )
 def test_gates_are_judged_on_the_test_metrics(text: str, passed: bool) -> None:
-    verdict = evaluate_gate(text, OUTCOME)
+    verdict = evaluate(parse_gate(text), OUTCOME, None)
     assert verdict.passed is passed
     assert verdict.detail
 
 
 def test_the_deployed_model_is_what_better_is_measured_against() -> None:
-    assert evaluate_gate("better than the deployed model", OUTCOME).passed
-    assert evaluate_gate("better than deployed", OUTCOME, {"AUC_weighted": 0.94}).passed
-    assert not evaluate_gate("better than deployed", OUTCOME, {"AUC_weighted": 0.96}).passed
-    assert not evaluate_gate("AUC_weighted>=deployed-0.005", OUTCOME, {"AUC_weighted": 0.96}).passed
-    assert evaluate_gate("AUC_weighted>=deployed-0.02", OUTCOME, {"AUC_weighted": 0.96}).passed
+    assert evaluate(parse_gate("better than the deployed model"), OUTCOME, None).passed
+    assert evaluate(parse_gate("better than deployed"), OUTCOME, {"AUC_weighted": 0.94}).passed
+    assert not evaluate(parse_gate("better than deployed"), OUTCOME, {"AUC_weighted": 0.96}).passed
+    assert not evaluate(parse_gate("AUC_weighted>=deployed-0.005"), OUTCOME, {"AUC_weighted": 0.96}).passed
+    assert evaluate(parse_gate("AUC_weighted>=deployed-0.02"), OUTCOME, {"AUC_weighted": 0.96}).passed
 
 
 @pytest.mark.parametrize("text", ["", "AUC", "AUC>=", "AUC_weighted=0.9", "AUC_weightd>=0.9", "AUC_weighted>=0.9x", "no leaks"])

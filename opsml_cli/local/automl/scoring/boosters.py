@@ -35,7 +35,6 @@ def _shared_library() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
     return library, ctypes.PyDLL(library._name)
 
 
-_DOUBLES = ctypes.POINTER(ctypes.c_double)
 _ROW_OPTIONS = b"num_threads=1 verbosity=-1"
 
 
