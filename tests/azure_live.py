@@ -30,7 +30,7 @@ def azure_workspace(folder: Path, **options: Any) -> Iterator[tuple[AzureWorkspa
         )
         found = AzureWorkspace(settings)
         yield found, emulator
-        found.context.rest.close()
+        found.context.close()
 
 
 @contextmanager

@@ -121,24 +121,12 @@ def workspace(workspace_of_this_machine: LocalWorkspace) -> LocalWorkspace:
 
 
 @pytest.fixture
-def azure_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureWorkspace]:
+def azure_workspace(tmp_path: Path) -> Iterator[AzureWorkspace]:
     """An empty Azure ML workspace: an emulator's, reached as any other by the environment."""
-    from emulator_support import emulated
+    import azure_live
 
-    from opsml_cli.azureml.workspace import AzureWorkspace
-    from opsml_cli.settings import AzureSettings
-
-    with emulated(tmp_path / "azure") as emulator:
-        for name, value in emulator.environment.items():
-            monkeypatch.setenv(name, value)
-        settings = AzureSettings(
-            subscription_id=emulator.subscription,
-            resource_group=emulator.resource_group,
-            workspace_name=emulator.workspace_name,
-        )
-        found = AzureWorkspace(settings)
+    with azure_live.azure_workspace(tmp_path / "azure") as (found, _):
         yield found
-        found.context.close()
 
 
 @pytest.fixture

@@ -5,14 +5,16 @@ A version becomes visible by its last request, when everything it needs has arri
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from opsml_cli.azureml.data_records import VERSION, Profiles, asset_of, body_of
+from opsml_cli.azureml.data_records import Profiles, asset_of, body_of
 from opsml_cli.azureml.storage import DEFAULT, Location, parse_location
+from opsml_cli.azureml.versions import Versions
 from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, OpsmlError, UsageError
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
     from opsml_cli.domain.endpoint import Row
     from opsml_cli.domain.progress import Progress
     from opsml_cli.tables.sources import Source
-
-_PARALLEL = 8
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,10 @@ class AzureData:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+
+    @cached_property
+    def _versions(self) -> Versions:
+        return Versions(self._context.rest, "data")
 
     # --- the port
 
@@ -88,7 +91,7 @@ class AzureData:
                 profile=profile,
             )
             if spec.dry_run:
-                return Registered(replace(asset, version=spec.version or self._next_version(spec.name)), False)
+                return Registered(replace(asset, version=spec.version or self._versions.next_version(spec.name)), False)
             self._upload(content, kind, progress)
             if profile is not None:
                 self._profiles.keep(content.sha256, profile)
@@ -103,17 +106,9 @@ class AzureData:
 
     def list(self, name: str | None = None) -> Sequence[DataAsset]:
         """As the port says; NotFoundError for a `name` that has no version."""
-        if name is None:
-            latest = [
-                (str(one["name"]), str(one["properties"]["latestVersion"]))
-                for one in self._context.rest.pages("{ws}/data", VERSION, listViewType="ActiveOnly")
-                if one["properties"].get("latestVersion")
-            ]
-            documents = self._all(latest) if latest else ()
-        else:
-            documents = self._versions(name)
-            if not documents:
-                raise self._missing(AssetRef(name))
+        documents = self._versions.latest() if name is None else self._versions.of(name)
+        if name is not None and not documents:
+            raise self._missing(AssetRef(name))
         return sorted((asset_of(one) for one in documents), key=lambda asset: asset.created_at, reverse=True)
 
     def profile(self, ref: AssetRef, target_column: str | None = None) -> DataProfile:
@@ -179,7 +174,7 @@ class AzureData:
             spec.name, "", kind, uri, None, None, "", 0, "", spec.description, dict(spec.tags), source=spec.source
         )
         if spec.dry_run:
-            return Registered(replace(asset, version=spec.version or self._next_version(spec.name)), False)
+            return Registered(replace(asset, version=spec.version or self._versions.next_version(spec.name)), False)
         return Registered(self._create(asset, spec.version), False)
 
     def _profile_of(
@@ -209,7 +204,8 @@ class AzureData:
             return Registered(wanted, True)
         if wanted.profile is not None and wanted.target_column != held.target_column:
             self._profiles.keep(wanted.sha256, wanted.profile)
-        return Registered(replace(self._put(wanted), profile=wanted.profile), True)
+        written = asset_of(self._versions.put(wanted.name, wanted.version, body_of(wanted)))
+        return Registered(replace(written, profile=wanted.profile), True)
 
     def _place(self, content: _Content, kind: DataType) -> str:
         end = "/" if kind is not DataType.URI_FILE else ""
@@ -236,24 +232,7 @@ class AzureData:
             upload(container, f"{base}/{name}", path, moved)
 
     def _create(self, asset: DataAsset, version: str | None) -> DataAsset:
-        """The new version in the registry: the one that was asked for, or the next that nobody takes meanwhile."""
-        container = self._container(asset.name)
-        name = str(container["name"]) if container is not None else asset.name
-        wanted = replace(asset, name=name, version=version or self._next_version(name))
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return replace(self._put(wanted), profile=asset.profile)
-            except ConflictError:
-                if version is not None or attempt == _TRIES:
-                    raise
-                wanted = replace(wanted, version=str(int(wanted.version) + 1))
-        raise AssertionError("the last attempt returns or raises")
-
-    def _put(self, asset: DataAsset) -> DataAsset:
-        answer = self._context.rest.send(
-            "PUT", f"{{ws}}/data/{asset.name}/versions/{asset.version}", VERSION, body_of(asset), repeatable=True
-        )
-        return asset_of(answer.value)
+        return replace(asset_of(self._versions.create(asset.name, version, body_of(asset))), profile=asset.profile)
 
     # --- finding
 
@@ -261,43 +240,15 @@ class AzureData:
     def _profiles(self) -> Profiles:
         return Profiles(self._context.storage.container())
 
-    def _container(self, name: str) -> Mapping[str, Any] | None:
-        return self._context.rest.find(f"{{ws}}/data/{names.asset_name(name, 'data name')}", VERSION)
-
-    def _version(self, name: str, version: str) -> dict[str, Any] | None:
-        return self._context.rest.find(f"{{ws}}/data/{names.asset_name(name, 'data name')}/versions/{version}", VERSION)
-
-    def _versions(self, name: str) -> Sequence[dict[str, Any]]:
-        if self._container(name) is None:
-            return []
-        return list(self._context.rest.pages(f"{{ws}}/data/{name}/versions", VERSION, listViewType="ActiveOnly"))
-
-    def _all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, Any]]:
-        """Those of the versions that are there, asked for side by side."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            return [one for one in pool.map(lambda pair: self._version(*pair), wanted) if one is not None]
-
     def _find(self, ref: AssetRef) -> DataAsset | None:
         """The version, or the latest, without its profile."""
-        version = ref.version
-        if version is None:
-            container = self._container(ref.name)
-            version = container["properties"].get("latestVersion") if container is not None else None
-            if version is None:
-                return None
-        document = self._version(ref.name, version)
+        document = self._versions.find(ref)
         return None if document is None else asset_of(document)
-
-    def _next_version(self, name: str) -> str:
-        container = self._container(name)
-        return str(container["properties"].get("nextVersion") or "1") if container is not None else "1"
 
     def _missing(self, ref: AssetRef) -> OpsmlError:
         from opsml_cli.domain.fields import did_you_mean
 
-        container = self._container(ref.name)
+        container = self._versions.container(ref.name)
         if container is not None:
             latest = container["properties"].get("latestVersion")
             return NotFoundError(
@@ -305,7 +256,7 @@ class AzureData:
                 cause=f"its latest is {latest}" if latest else "all its versions are archived",
                 fix=f"opsml data list {container['name']}",
             )
-        known = [str(one["name"]) for one in self._context.rest.pages("{ws}/data", VERSION, listViewType="ActiveOnly")]
+        known = self._versions.names()
         return NotFoundError(
             f"no data named {ref.name!r}",
             cause=did_you_mean(ref.name, known) if known else "this workspace has no data yet",

@@ -18,7 +18,6 @@ from opsml_cli.tables.profile_record import profile_document, read_profile
 if TYPE_CHECKING:
     from opsml_cli.azureml.storage import Container
 
-VERSION = "2024-10-01"
 _SHA256, _SIZE, _ROWS, _COLUMNS, _SOURCE = (f"opsml.{name}" for name in ("sha256", "size_bytes", "rows", "columns", "source"))
 _TARGET = "opsml.target_column"
 UNKNOWN = "it was not registered by opsml, and Azure keeps no such fact of data"

@@ -13,9 +13,9 @@ from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.model import Model, Signature
 from opsml_cli.domain.names import AssetRef, parse_ref
 
-VERSION = "2024-10-01"
 _PREFIX = "opsml."
 UNKNOWN = "opsml did not register this version, and Azure keeps no such fact of models"
+FROM_ELSEWHERE = "its folder came from elsewhere, and does not tell"
 NOT_READ = "it lies in the model's files, which a list does not read"
 
 
@@ -61,10 +61,14 @@ def model_of(document: Mapping[str, Any], signature: Signature | None = None, *,
     }
     job = facts.get("job") or properties.get("jobName") or None
     unknown = {} if read else {"signature": NOT_READ}
-    unknown |= {name: UNKNOWN for name in ("sha256", "size_bytes", "algorithm", "task", "metrics", "data") if name not in facts}
+    reason = FROM_ELSEWHERE if facts.get("trusted") == "true" and "sha256" in facts else UNKNOWN
+    unknown |= {name: reason for name in ("sha256", "size_bytes", "algorithm", "task", "metrics", "data") if name not in facts}
     if "threshold" not in facts:
-        unknown["threshold"] = "Azure AutoML tunes none"
+        unknown["threshold"] = "Azure AutoML tunes none" if job is not None else reason
     flavors = [name for name in (properties.get("flavors") or {}) if name != "python_function"]
+    algorithm = facts.get("algorithm") or next(iter(flavors), None)
+    if algorithm is not None:
+        unknown.pop("algorithm", None)
     return Model(
         name=wire.from_id(document["id"], "models"),
         version=str(document["name"]),
@@ -73,7 +77,7 @@ def model_of(document: Mapping[str, Any], signature: Signature | None = None, *,
         created_at=wire.created_at(document),
         own=job is not None,
         trusted=facts.get("trusted") == "true",
-        algorithm=facts.get("algorithm") or next(iter(flavors), None),
+        algorithm=algorithm,
         task=facts.get("task"),
         metrics=_metrics(facts.get("metrics")),
         threshold=_number(facts.get("threshold")),

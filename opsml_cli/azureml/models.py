@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsml_cli.azureml.model_records import VERSION, ModelFacts, body_of, model_of
+from opsml_cli.azureml.model_records import ModelFacts, body_of, model_of
 from opsml_cli.azureml.storage import DEFAULT, Location, parse_location
+from opsml_cli.azureml.versions import Versions
 from opsml_cli.content import files, model_folder
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import (
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
     from opsml_cli.domain.explanation import ExplainModel, Explanation
 
-_PARALLEL = 8
-_TRIES = 5
 _LARGEST_MANIFEST = 4 << 20
 
 
@@ -42,11 +42,15 @@ class AzureModels:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    @cached_property
+    def _versions(self) -> Versions:
+        return Versions(self._context.rest, "models")
+
     # --- the port
 
     def get(self, ref: AssetRef) -> Model:
         """As the port says; the signature is read from the model's files."""
-        found = self._find(ref)
+        found = self._versions.find(ref)
         if found is None:
             raise self._missing(ref)
         read, signature = self._signature(str(found["properties"].get("modelUri") or ""))
@@ -54,17 +58,9 @@ class AzureModels:
 
     def list(self, name: str | None = None) -> Sequence[Model]:
         """As the port says, without signatures."""
-        if name is None:
-            latest = [
-                (str(one["name"]), str(one["properties"]["latestVersion"]))
-                for one in self._context.rest.pages("{ws}/models", VERSION, listViewType="ActiveOnly")
-                if one["properties"].get("latestVersion")
-            ]
-            documents = self._all(latest) if latest else ()
-        else:
-            documents = self._versions(name)
-            if not documents:
-                raise self._missing(AssetRef(name))
+        documents = self._versions.latest() if name is None else self._versions.of(name)
+        if name is not None and not documents:
+            raise self._missing(AssetRef(name))
         return sorted((model_of(one) for one in documents), key=lambda model: model.created_at, reverse=True)
 
     def register(self, spec: RegisterModel) -> RegisteredModel:
@@ -78,7 +74,7 @@ class AzureModels:
         source = Path(spec.path).expanduser().absolute()
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
-        held = self._find(AssetRef(name, spec.version))
+        held = self._versions.find(AssetRef(name, spec.version))
         known = None if held is None else model_of(held, manifest.signature, read=True)
         if known is not None and known.sha256 == found.sha256 and (known.own or known.trusted):
             return RegisteredModel(known, unchanged=True)
@@ -108,7 +104,7 @@ class AzureModels:
         if spec.dry_run:
             return RegisteredModel(self._planned(name, spec.version, body, manifest.signature), unchanged=False)
         self._upload(source, location)
-        created = self._create(name, spec.version, body)
+        created = self._versions.create(name, spec.version, body)
         return RegisteredModel(model_of(created, manifest.signature, read=True), unchanged=False)
 
     def adopt(
@@ -129,14 +125,14 @@ class AzureModels:
         located = self._located(uri)
         flavors = self._remote_flavors(located) if located is not None and kind == "mlflow_model" else {}
         body = body_of(uri, facts.properties(), flavors=flavors, description=description, tags=tags or {}, kind=kind)
-        return RegisteredModel(model_of(self._create(name, None, body)), unchanged=False)
+        return RegisteredModel(model_of(self._versions.create(name, None, body)), unchanged=False)
 
     def download(self, ref: AssetRef, destination: str) -> Sequence[str]:
         """Copy the model to `destination`/NAME-VERSION: every file is checked by size and MD5, and the whole by its hash when
         opsml registered it; a copy that is there already is kept."""
         from opsml_cli.azureml.transfer import download_folder
 
-        found = self._find(ref)
+        found = self._versions.find(ref)
         if found is None:
             raise self._missing(ref)
         model = model_of(found)
@@ -182,10 +178,10 @@ class AzureModels:
         body = body_of(spec.path, facts.properties(), flavors=flavors, description=spec.description, tags=spec.tags)
         if spec.dry_run:
             return RegisteredModel(self._planned(spec.name, spec.version, body, None), unchanged=False)
-        return RegisteredModel(model_of(self._create(spec.name, spec.version, body)), unchanged=False)
+        return RegisteredModel(model_of(self._versions.create(spec.name, spec.version, body)), unchanged=False)
 
     def _planned(self, name: str, version: str | None, body: Mapping[str, Any], signature: Signature | None) -> Model:
-        wanted = version or self._next_version(name)
+        wanted = version or self._versions.next_version(name)
         place = f"{self._context.place.arm_id}/models/{name}/versions/{wanted}"
         return model_of({"id": place, "name": wanted, **body}, signature, read=signature is not None)
 
@@ -196,58 +192,11 @@ class AzureModels:
         for path in model_folder.files_of(source):
             upload(container, f"{location.path}/{path.relative_to(source).as_posix()}", path, lambda _: None)
 
-    def _create(self, name: str, version: str | None, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The new version: the one that was asked for, or the next that nobody takes meanwhile."""
-        container = self._container(name)
-        name = str(container["name"]) if container is not None else name
-        wanted = version or self._next_version(name)
-        for attempt in range(1, _TRIES + 1):
-            held = self._version(name, wanted)
-            if held is None:
-                path = f"{{ws}}/models/{name}/versions/{wanted}"
-                created: Mapping[str, Any] = self._context.rest.send("PUT", path, VERSION, body).value
-                return created
-            if version is not None or attempt == _TRIES:
-                raise _taken(model_of(held))
-            wanted = str(int(wanted) + 1)
-        raise AssertionError("the last attempt returns or raises")
-
     # --- finding
-
-    def _container(self, name: str) -> Mapping[str, Any] | None:
-        return self._context.rest.find(f"{{ws}}/models/{names.asset_name(name, 'model name')}", VERSION)
-
-    def _version(self, name: str, version: str) -> Mapping[str, Any] | None:
-        return self._context.rest.find(f"{{ws}}/models/{names.asset_name(name, 'model name')}/versions/{version}", VERSION)
-
-    def _versions(self, name: str) -> Sequence[dict[str, Any]]:
-        if self._container(name) is None:
-            return ()
-        return tuple(self._context.rest.pages(f"{{ws}}/models/{name}/versions", VERSION, listViewType="ActiveOnly"))
 
     def _named(self, name: str) -> Sequence[Model]:
         """Every version of `name`, newest first."""
-        return sorted((model_of(one) for one in self._versions(name)), key=lambda model: model.created_at, reverse=True)
-
-    def _all(self, wanted: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, Any]]:
-        """Those of the versions that are there, asked for side by side."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            return [one for one in pool.map(lambda pair: self._version(*pair), wanted) if one is not None]
-
-    def _find(self, ref: AssetRef) -> Mapping[str, Any] | None:
-        version = ref.version
-        if version is None:
-            container = self._container(ref.name)
-            version = container["properties"].get("latestVersion") if container is not None else None
-            if version is None:
-                return None
-        return self._version(ref.name, version)
-
-    def _next_version(self, name: str) -> str:
-        container = self._container(name)
-        return str(container["properties"].get("nextVersion") or "1") if container is not None else "1"
+        return sorted((model_of(one) for one in self._versions.of(name)), key=lambda model: model.created_at, reverse=True)
 
     def _missing(self, ref: AssetRef) -> OpsmlError:
         from opsml_cli.domain.fields import did_you_mean
@@ -256,7 +205,7 @@ class AzureModels:
         if versions:
             held = ", ".join(sorted(model.version for model in versions))
             return NotFoundError(f"model {ref.name} has no version {ref.version}", cause=f"it has {held}")
-        known = [str(one["name"]) for one in self._context.rest.pages("{ws}/models", VERSION, listViewType="ActiveOnly")]
+        known = self._versions.names()
         return NotFoundError(
             f"no model {ref.name!r}", cause=did_you_mean(ref.name, sorted(known)), fix="opsml models list shows what there is"
         )

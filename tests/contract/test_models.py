@@ -1,274 +1,250 @@
-"""The model registry of a local workspace: trust, hashes, versions, scoring in this process."""
+"""The promises of ModelOperations, asserted on the port: on this machine, and on Azure over an emulator."""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
+import base64
+import hashlib
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from jobs_live import ending_jobs, register, spec, until, wait
+from azure_live import KINDS, workspace_of
+from foreign_model import foreign
+from jobs_live import ending_jobs, spec, until, write_table
 
+from opsml_cli.azureml.storage import parse_location
+from opsml_cli.azureml.workspace import AzureWorkspace
+from opsml_cli.domain.comparison import CompareModels
+from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.endpoint import ScoreRequest
-from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError, UsageError
-from opsml_cli.domain.job import JobState
+from opsml_cli.domain.errors import (
+    ConflictError,
+    ContractError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
+from opsml_cli.domain.explanation import ExplainModel
+from opsml_cli.domain.job import Job, JobState, TableSource
 from opsml_cli.domain.model import Model, RegisterModel
 from opsml_cli.domain.names import AssetRef
-from opsml_cli.local import processes
-from opsml_cli.local.job_process import lock_path
+from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
 
-LOADER = """
-import pathlib
-
-pathlib.Path({canary!r}).write_text("ran")
-
-
-class Doubling:
-    def predict(self, frame, params=None):
-        return [2.0 * value for value in frame["x"]]
+Workspace = LocalWorkspace | AzureWorkspace
+OWN = AssetRef("people-label")
+# Every field that a workspace may have no source for.
+FACTS = ("sha256", "size_bytes", "algorithm", "task", "metrics", "threshold", "signature", "data")
 
 
-def _load_pyfunc(path):
-    return Doubling()
-"""
-
-
-def foreign(folder: Path, canary: Path, text: str = "") -> Path:
-    """A folder in MLflow format whose code leaves a trace when it is loaded."""
-    (folder / "code").mkdir(parents=True)
-    module = f"strange_loader_{folder.name}"
-    (folder / "code" / f"{module}.py").write_text(LOADER.format(canary=str(canary)) + text)
-    (folder / "data").mkdir()
-    (folder / "data" / "values.txt").write_text("1")
-    columns = json.dumps([{"type": "double", "name": "x", "required": True}])
-    (folder / "MLmodel").write_text(
-        f"flavors:\n  python_function:\n    loader_module: {module}\n    code: code\n    data: data\n"
-        f"signature:\n  inputs: '{columns}'\n"
-    )
-    return folder
+@pytest.fixture(scope="module", params=KINDS)
+def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """One workspace for all tests of a kind: each has names of its own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with workspace_of(request.param, folder / "place") as (found, local), ending_jobs(local.root):
+        yield found
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace]:
-    """A workspace with one model of our own, `people-label:1`. To be read only."""
-    folder = tmp_path_factory.mktemp("models")
-    workspace = LocalWorkspace(folder / ".opsml")
-    with ending_jobs(workspace.root):
-        done = wait(workspace, workspace.jobs.begin_automl(spec(register(workspace, folder))).name)
-        assert done.status is JobState.COMPLETED, done.error
-        # Copies are made of it: its process must have closed the database.
-        until(lambda: not processes.held(lock_path(workspace.layout, done.name)), "the end of its process")
-        yield workspace
-        workspace.store.close()
+def trained(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The job that made `people-label:1`."""
+    folder = tmp_path_factory.mktemp("people")
+    workspace.data.register(RegisterData("people", str(write_table(folder / "people.csv"))), Silent())
+    name = workspace.jobs.begin_automl(spec(AssetRef("people", "1"))).name
+    until(lambda: workspace.jobs.get(name).status.finished, f"the end of {name}")
+    done = workspace.jobs.get(name)
+    assert done.status is JobState.COMPLETED, done.error
+    return done
 
 
 @pytest.fixture
-def copied(trained: LocalWorkspace, tmp_path: Path) -> Iterator[LocalWorkspace]:
-    """A copy of that workspace, to be changed."""
-    trained.store.close()
-    shutil.copytree(trained.root, tmp_path / "copy")
-    workspace = LocalWorkspace(tmp_path / "copy")
-    yield workspace
-    workspace.store.close()
+def strange(tmp_path: Path) -> Path:
+    return foreign(tmp_path / "strange", tmp_path / "canary")
 
 
-OWN = AssetRef("people-label")
+def assert_explained(workspace: Workspace, model: Model) -> None:
+    """What Azure has no source for is empty and says why; what is there is not called unknown."""
+    for name in FACTS:
+        if getattr(model, name) in (None, "", 0, {}):
+            assert workspace.kind == "local" or model.unknown.get(name), f"{name} is empty, and nothing says why"
+        else:
+            assert name not in model.unknown
 
 
-def own(workspace: LocalWorkspace) -> Model:
-    return workspace.models.get(OWN)
-
-
-def test_a_foreign_folder_needs_trust_and_its_code_does_not_run(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    folder = foreign(tmp_path / "strange", canary)
+def test_a_foreign_folder_needs_trust_and_its_code_does_not_run(workspace: Workspace, strange: Path, tmp_path: Path) -> None:
     with pytest.raises(NotAllowedError, match="not trained by opsml") as caught:
-        workspace.models.register(RegisterModel("strange", str(folder)))
+        workspace.models.register(RegisterModel("foreign", str(strange)))
     assert "--trust" in str(caught.value.fix)
-    assert workspace.models.list() == []
-    found = workspace.models.register(RegisterModel("strange", str(folder), trust=True, tags={"a": "b"}, description="d"))
+    with pytest.raises(NotFoundError):
+        workspace.models.list("foreign")
+    wanted = RegisterModel("foreign", str(strange), trust=True, tags={"a": "b"}, description="d")
+    found = workspace.models.register(wanted)
     assert not found.unchanged
     model = found.model
-    assert (model.name, model.version, model.own, model.trusted) == ("strange", "1", False, True)
+    assert (model.name, model.version, model.own, model.trusted) == ("foreign", "1", False, True)
     assert (dict(model.tags), model.description, model.job) == ({"a": "b"}, "d", None)
     assert model.signature is not None
     assert [column.name for column in model.signature.inputs] == ["x"]
-    assert not canary.exists()
-    result = workspace.models.score(AssetRef("strange"), ScoreRequest([{"x": 2}, {"x": "3"}]))
-    assert list(result.predictions) == [4.0, 6.0]
-    assert canary.read_text() == "ran"
+    assert len(model.sha256) == 64 and model.size_bytes > 0
+    assert workspace.models.get(AssetRef("foreign")) == model
+    assert_explained(workspace, model)
+    assert_explained(workspace, next(one for one in workspace.models.list() if one.name == "foreign"))
+    assert not (tmp_path / "canary").exists()
 
 
-def test_a_version_that_is_there_can_be_trusted_later(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    from opsml_cli.local.models import ModelFacts
-
-    folder = foreign(tmp_path / "strange", tmp_path / "canary")
-    with workspace.models.stage(folder, "later") as staged, workspace.store.write() as connection:
-        workspace.models.adopt(connection, staged, "later", ModelFacts(own=False, trusted=False))
-    with pytest.raises(NotAllowedError) as caught:
-        workspace.models.verified(AssetRef("later"))
-    assert "--version 1 --trust" in str(caught.value.fix)
-    with pytest.raises(NotAllowedError):
-        workspace.models.register(RegisterModel("later", str(folder), version="1"))
-    found = workspace.models.register(RegisterModel("later", str(folder), version="1", trust=True))
-    assert (found.model.version, found.model.trusted, found.unchanged) == ("1", True, False)
-    assert workspace.models.register(RegisterModel("later", str(folder), trust=True)).unchanged
-    assert workspace.models.verified(AssetRef("later")).version == "1"
+def test_what_a_job_trained_is_registered_and_its_empty_facts_are_explained(workspace: Workspace, trained: Job) -> None:
+    model = workspace.models.get(OWN)
+    assert (model.version, model.own, model.job) == ("1", True, trained.name)
+    assert model.signature is not None
+    assert {column.name for column in model.signature.inputs} >= {"age", "income", "city"}
+    assert model.metrics and model.task == "classification" and model.algorithm
+    assert str(model.data) == "people:1"
+    assert_explained(workspace, model)
+    assert [one.version for one in workspace.models.list("people-label")] == ["1"]
 
 
-def test_what_a_folder_claims_makes_it_no_model_of_ours(copied: LocalWorkspace, tmp_path: Path) -> None:
-    folder = tmp_path / "claims"
-    shutil.copytree(own(copied).path, folder)
-    (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "\nmetadata: {trained_by: opsml, own: true}\n")
-    with pytest.raises(NotAllowedError):
-        copied.models.register(RegisterModel("claims", str(folder)))
-
-
-def test_a_copy_of_our_own_model_is_known_by_its_hash(copied: LocalWorkspace, tmp_path: Path) -> None:
-    folder = tmp_path / "same"
-    shutil.copytree(own(copied).path, folder)
-    found = copied.models.register(RegisterModel("again", str(folder))).model
-    assert found.own
-    assert (found.job, found.sha256, found.metrics) == (own(copied).job, own(copied).sha256, own(copied).metrics)
-
-
-@pytest.mark.parametrize("change", ["change", "add", "remove", "link"])
-def test_changed_files_are_never_loaded(copied: LocalWorkspace, change: str) -> None:
-    folder = Path(own(copied).path)
-    if change == "change":
-        (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "\n")
-    elif change == "add":
-        (folder / "code" / "sitecustomize.py").write_text("raise SystemExit")
-    elif change == "remove":
-        next(path for path in sorted(folder.rglob("*.json"))).unlink()
-    else:
-        (folder / "extra").symlink_to("/etc/hostname")
-    with pytest.raises((ContractError, InvalidInputError)):
-        copied.models.verified(OWN)
-    with pytest.raises((ContractError, InvalidInputError)):
-        copied.models.score(OWN, ScoreRequest([{}]))
-    with pytest.raises((ContractError, InvalidInputError)):
-        copied.models.download(OWN, str(folder.parent.parent.parent / "out"))
-
-
-def test_compiled_python_is_neither_counted_nor_kept(copied: LocalWorkspace) -> None:
-    cache = Path(own(copied).path) / "code" / "__pycache__"
-    cache.mkdir()
-    (cache / "opsml_tabular_model.cpython-311.pyc").write_bytes(b"planted")
-    copied.models.verified(OWN)
-    assert not cache.exists()
-
-
-def test_the_same_folder_again_is_unchanged_and_another_a_new_version(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    folder = foreign(tmp_path / "one", tmp_path / "canary")
-    first = workspace.models.register(RegisterModel("Strange", str(folder), trust=True))
-    again = workspace.models.register(RegisterModel("strange", str(folder)))
-    assert (again.unchanged, again.model) == (True, first.model)
-    other = foreign(tmp_path / "two", tmp_path / "canary")
-    second = workspace.models.register(RegisterModel("STRANGE", str(other), trust=True)).model
-    assert (second.name, second.version) == ("Strange", "2")
-    assert workspace.models.get(AssetRef("strange")) == second
-    assert workspace.models.get(AssetRef("strange", "1")) == first.model
-    assert [model.version for model in workspace.models.list("strange")] == ["2", "1"]
-    assert [model.version for model in workspace.models.list()] == ["2"]
+def test_the_same_folder_again_is_unchanged_and_another_a_new_version(
+    workspace: Workspace, strange: Path, tmp_path: Path
+) -> None:
+    first = workspace.models.register(RegisterModel("Again", str(strange), trust=True))
+    repeated = workspace.models.register(RegisterModel("again", str(strange)))
+    assert (repeated.unchanged, repeated.model) == (True, first.model)
+    other = str(foreign(tmp_path / "other", tmp_path / "canary"))
+    second = workspace.models.register(RegisterModel("AGAIN", other, trust=True)).model
+    assert (second.name, second.version) == ("Again", "2")
+    assert workspace.models.get(AssetRef("again")) == second
+    assert workspace.models.get(AssetRef("again", "1")) == first.model
+    assert [model.version for model in workspace.models.list("again")] == ["2", "1"]
+    assert [model.version for model in workspace.models.list() if model.name == "Again"] == ["2"]
     with pytest.raises(ConflictError):
-        workspace.models.register(RegisterModel("strange", str(other), version="1", trust=True))
-    named = workspace.models.register(RegisterModel("strange", str(folder), version="v9", trust=True)).model
-    assert named.version == "v9"
+        workspace.models.register(RegisterModel("again", other, version="1", trust=True))
+    assert workspace.models.register(RegisterModel("again", str(strange), version="v9", trust=True)).model.version == "v9"
 
 
-def test_dry_run_registers_nothing(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    folder = foreign(tmp_path / "one", tmp_path / "canary")
-    found = workspace.models.register(RegisterModel("strange", str(folder), trust=True, dry_run=True))
-    assert found.model.version == "1"
-    assert not (tmp_path / ".opsml").exists()
-    with pytest.raises(NotAllowedError):
-        workspace.models.register(RegisterModel("strange", str(folder), dry_run=True))
-
-
-def test_folders_that_are_no_models(workspace: LocalWorkspace, tmp_path: Path) -> None:
+def test_dry_run_registers_nothing(workspace: Workspace, strange: Path) -> None:
+    found = workspace.models.register(RegisterModel("dry", str(strange), trust=True, dry_run=True))
+    assert (found.model.version, found.unchanged) == ("1", False)
     with pytest.raises(NotFoundError):
-        workspace.models.register(RegisterModel("m", str(tmp_path / "absent"), trust=True))
-    (tmp_path / "empty").mkdir()
+        workspace.models.get(AssetRef("dry"))
+    with pytest.raises(NotAllowedError):
+        workspace.models.register(RegisterModel("dry", str(strange), dry_run=True))
+
+
+def test_folders_that_are_no_models(workspace: Workspace, tmp_path: Path) -> None:
+    def register(folder: Path, name: str = "none") -> None:
+        workspace.models.register(RegisterModel(name, str(folder), trust=True))
+
+    with pytest.raises(NotFoundError):
+        register(tmp_path / "absent")
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(InvalidInputError, match="MLmodel"):
-        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
-    (tmp_path / "empty" / "MLmodel").write_text("flavors: []")
+        register(empty)
+    (empty / "MLmodel").write_text("flavors: []")
     with pytest.raises(InvalidInputError, match="flavors"):
-        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
-    (tmp_path / "empty" / "MLmodel").write_text("[" * 500)
+        register(empty)
+    (empty / "MLmodel").write_text("[" * 500)
     with pytest.raises(InvalidInputError, match="deep"):
-        workspace.models.register(RegisterModel("m", str(tmp_path / "empty"), trust=True))
+        register(empty)
     linked = foreign(tmp_path / "linked", tmp_path / "canary")
     (linked / "secret").symlink_to("/etc/passwd")
     with pytest.raises(InvalidInputError, match="link"):
-        workspace.models.register(RegisterModel("m", str(linked), trust=True))
+        register(linked)
     for name in ("../m", "a/b", "", "con"):
         with pytest.raises(UsageError):
-            workspace.models.register(RegisterModel(name, str(linked), trust=True))
-    assert workspace.models.list() == []
+            register(linked, name)
+    with pytest.raises(NotFoundError):
+        workspace.models.list("none")
 
 
-def test_unknown_models_are_not_found(trained: LocalWorkspace) -> None:
+def test_unknown_models_are_not_found(workspace: Workspace, trained: Job) -> None:
     with pytest.raises(NotFoundError) as caught:
-        trained.models.get(AssetRef("people-lable"))
+        workspace.models.get(AssetRef("people-lable"))
     assert "people-label" in str(caught.value.cause)
     with pytest.raises(NotFoundError, match="no version 9"):
-        trained.models.get(AssetRef("people-label", "9"))
+        workspace.models.get(AssetRef("people-label", "9"))
     with pytest.raises(NotFoundError):
-        trained.models.list("nothing")
+        workspace.models.list("nothing")
+    with pytest.raises(NotFoundError):
+        workspace.models.download(AssetRef("people-label", "9"), "out")
 
 
-def test_our_own_model_scores_and_names_what_is_wrong(trained: LocalWorkspace) -> None:
-    row = {"age": 60, "income": 80.0, "city": "Ulm"}
-    result = trained.models.score(OWN, ScoreRequest([row, {**row, "city": "Atlantis", "age": None}], proba=True))
-    assert result.rows == 2
-    assert set(result.predictions) <= {"yes", "no"}
-    assert list(result.classes) == ["no", "yes"]
-    assert all(sum(each) == pytest.approx(1) for each in result.probabilities)
-    assert trained.models.score(OWN, ScoreRequest([row])).probabilities in ([], ())
-    for wrong, column in (({"age": 60, "city": "Ulm"}, "income"), ({**row, "age": "old"}, "age")):
-        with pytest.raises(InvalidInputError) as caught:
-            trained.models.score(OWN, ScoreRequest([row, wrong]))
-        assert column in caught.value.message
-        assert "row 1" in f"{caught.value.message} {caught.value.cause}"
-
-
-def test_download_is_verified_and_repeatable(trained: LocalWorkspace, tmp_path: Path) -> None:
-    written = trained.models.download(OWN, str(tmp_path / "out"))
-    folder = tmp_path / "out" / "people-label-1"
-    assert str(folder / "MLmodel") in written
-    assert trained.models.download(OWN, str(tmp_path / "out")) == written
+def test_download_gives_what_was_registered_and_keeps_what_is_there(
+    workspace: Workspace, strange: Path, tmp_path: Path
+) -> None:
+    workspace.models.register(RegisterModel("fetched", str(strange), trust=True))
+    written = workspace.models.download(AssetRef("fetched"), str(tmp_path / "out"))
+    folder = tmp_path / "out" / "fetched-1"
+    files = sorted(path.relative_to(strange) for path in strange.rglob("*") if path.is_file())
+    assert sorted(Path(path).relative_to(folder) for path in written) == files
+    assert all((folder / name).read_bytes() == (strange / name).read_bytes() for name in files)
+    assert workspace.models.download(AssetRef("fetched"), str(tmp_path / "out")) == written
     (folder / "MLmodel").write_text("changed")
     with pytest.raises(ConflictError):
-        trained.models.download(OWN, str(tmp_path / "out"))
+        workspace.models.download(AssetRef("fetched"), str(tmp_path / "out"))
 
 
-def _register(root: str, folder: str) -> str:
-    workspace = LocalWorkspace(Path(root))
-    try:
-        return workspace.models.register(RegisterModel("busy", folder, trust=True)).model.version
-    finally:
-        workspace.store.close()
+def test_the_model_of_a_job_can_be_downloaded(workspace: Workspace, trained: Job, tmp_path: Path) -> None:
+    written = workspace.models.download(OWN, str(tmp_path / "out"))
+    assert str(tmp_path / "out" / "people-label-1" / "MLmodel") in written
 
 
-def test_many_at_once_get_a_version_each(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    folders = [str(foreign(tmp_path / f"m{number}", tmp_path / "canary")) for number in range(6)]
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        versions = pool.starmap(_register, [(str(workspace.root), folder) for folder in folders])
-    assert sorted(versions) == ["1", "2", "3", "4", "5", "6"]
-    for version in versions:
-        workspace.models.verified(AssetRef("busy", version))
-    assert not list((workspace.root / "models" / "busy").glob(".tmp*"))
+def test_what_was_changed_where_it_lies_is_not_downloaded(workspace: Workspace, strange: Path, tmp_path: Path) -> None:
+    (strange / "data" / "values.txt").write_text("of this test alone")
+    model = workspace.models.register(RegisterModel("touched", str(strange), trust=True)).model
+    if isinstance(workspace, AzureWorkspace):
+        place = parse_location(model.path)
+        workspace.context.storage.container(place.datastore).write(
+            f"{place.path.rstrip('/')}/data/values.txt", b"changed", base64.b64encode(hashlib.md5(b"changed").digest()).decode()
+        )
+    else:
+        (Path(model.path) / "data" / "values.txt").write_text("changed")
+    with pytest.raises(ContractError):
+        workspace.models.download(AssetRef("touched"), str(tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*"))
 
 
-def test_what_a_killed_registration_left_is_replaced(workspace: LocalWorkspace, tmp_path: Path) -> None:
-    orphan = workspace.layout.model("strange", "1")
-    orphan.mkdir(parents=True)
-    (orphan / "half").write_text("made")
-    folder = foreign(tmp_path / "one", tmp_path / "canary")
-    model = workspace.models.register(RegisterModel("strange", str(folder), trust=True)).model
-    assert not (Path(model.path) / "half").exists()
-    workspace.models.verified(AssetRef("strange"))
+def test_many_at_once_get_a_version_each(workspace: Workspace, tmp_path: Path) -> None:
+    folders = [str(foreign(tmp_path / f"m{number}", tmp_path / "canary")) for number in range(4)]
+
+    def register(folder: str) -> str:
+        if isinstance(workspace, AzureWorkspace):
+            return workspace.models.register(RegisterModel("busy", folder, trust=True)).model.version
+        mine = LocalWorkspace(workspace.root)  # a database connection belongs to its thread
+        try:
+            return mine.models.register(RegisterModel("busy", folder, trust=True)).model.version
+        finally:
+            mine.store.close()
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        versions = list(pool.map(register, folders))
+    assert sorted(versions) == ["1", "2", "3", "4"]
+    hashes = {model.sha256 for model in workspace.models.list("busy")}
+    assert len(hashes) == len(folders)
+
+
+def test_scoring_comparing_and_explaining_need_the_model_on_this_machine(workspace: Workspace, trained: Job) -> None:
+    row = {"age": 60, "income": 80.0, "city": "Ulm"}
+    if isinstance(workspace, LocalWorkspace):
+        assert workspace.models.score(OWN, ScoreRequest([row])).rows == 1
+        return
+    table = TableSource(asset=AssetRef("people", "1"))
+    for ask in (
+        lambda: workspace.models.score(OWN, ScoreRequest([row])),
+        lambda: workspace.models.compare(CompareModels(OWN, OWN, table)),
+        lambda: workspace.models.explain(ExplainModel(OWN)),
+    ):
+        with pytest.raises(UnsupportedError) as caught:
+            ask()
+        assert "opsml -w local" in str(caught.value.fix)
+
+
+def test_a_copy_of_what_was_downloaded_is_known_again(workspace: Workspace, strange: Path, tmp_path: Path) -> None:
+    first = workspace.models.register(RegisterModel("copied", str(strange), trust=True)).model
+    shutil.copytree(strange, tmp_path / "copy")
+    again = workspace.models.register(RegisterModel("copied", str(tmp_path / "copy")))
+    assert (again.unchanged, again.model.sha256) == (True, first.sha256)
