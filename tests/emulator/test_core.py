@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 
 import jwt
 import pytest
-from emulator_support import Emulated
+from emulator_support import Emulated, emulated
 
 from opsml_cli.emulator.routing import Match, Table, every_route, full
 
@@ -69,3 +71,13 @@ def test_what_an_answer_tells_besides_its_body(emulator: Emulated) -> None:
     assert "x-ms-ratelimit-remaining-subscription-reads" in found.headers
     assert "x-ms-correlation-request-id" not in history.headers
     assert (without.status_code, without.json()["error"]["code"]) == (400, "InvalidApiVersionParameter")
+
+
+def test_clients_that_keep_their_connections_do_not_hold_up_its_end(tmp_path: Path) -> None:
+    with emulated(tmp_path) as made:
+        waiting = made.plain()
+        assert waiting.get("/metadata/endpoints", params={"api-version": "2019-05-01"}).status_code == 200
+        begun = time.monotonic()
+    # The server's grace is 2 s.
+    assert time.monotonic() - begun < 1.5
+    waiting.close()

@@ -10,6 +10,7 @@ import pytest
 from emulator_support import Emulated
 from jobs_live import register, until
 
+from opsml_cli.domain.job import JobState
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local.storage.engine import Written
 from opsml_cli.local.storage.objects import Labels
@@ -298,3 +299,64 @@ def test_inputs_of_a_group_reach_the_nodes(emulator: Emulated, client: httpx.Cli
     child = client.get(f"/history/v1.0{emulator.ws}/runs/groups/children", headers=data_plane(emulator)).json()["value"][0]
     # Row 53: the resource manager knows of a step that it is there.
     assert set(client.get(url(emulator, child["runId"])).json()) == {"id", "name", "type", "systemData"}
+
+
+def test_a_job_of_a_registered_pipeline_component(emulator: Emulated, client: httpx.Client) -> None:
+    """The SDK sends the component's nodes beside its id, and none of its outputs. A node may name its component by a label."""
+    said = "${{outputs.made}}/said.txt"
+    step = {
+        "type": "command", "name": "greet", "version": "1",
+        "command": f"echo ${{{{inputs.who}}}} ${{{{inputs.word}}}} > {said}",
+        "inputs": {"who": {"type": "string"}, "word": {"type": "string"}}, "outputs": {"made": {"type": "uri_folder"}},
+        "distribution": {"type": "mpi", "process_count_per_instance": 1},
+        "environment": "azureml:AzureML-sklearn-1.0-ubuntu20.04-py38-cpu:1",
+    }  # fmt: skip
+    components = f"{emulator.ws}/components"
+    assert client.put(f"{components}/greet/versions/1", json={"properties": {"componentSpec": step}}).status_code == 201
+    bound = {"who": "${{parent.name}}", "word": "${{parent.inputs.word}}"}
+    node = {
+        "type": "command", "name": "only", "componentId": f"{components}/greet/labels/default",
+        "inputs": {name: {"job_input_type": "literal", "value": value} for name, value in bound.items()},
+        "outputs": {"made": {"type": "literal", "value": "${{parent.outputs.made}}"}},
+        "distribution": {"distribution_type": "Mpi", "process_count_per_instance": "${{parent.inputs.processes}}"},
+        "limits": {"timeout": "${{parent.inputs.seconds}}"}, "computeId": "${{parent.inputs.place}}",
+    }  # fmt: skip
+    inputs = {"word": "hello", "processes": "1", "seconds": "50", "place": "serverless"}
+    whole = {
+        "type": "pipeline", "name": "greeting", "version": "1", "jobs": {"only": node},
+        "inputs": {name: {"type": "string", "default": value} for name, value in inputs.items()},
+        "outputs": {"made": {"type": "uri_folder"}, "spare": {"type": "uri_folder"}},
+    }  # fmt: skip
+    assert client.put(f"{components}/greeting/versions/1", json={"properties": {"componentSpec": whole}}).status_code == 201
+    body = {
+        "jobType": "Pipeline", "componentId": f"{components}/greeting/versions/1", "jobs": {"only": node},
+        "inputs": {"word": {"jobInputType": "literal", "value": "ciao"}}, "outputs": {},
+    }  # fmt: skip
+    reply = client.put(url(emulator, "greeted"), json={"properties": body})
+    assert reply.status_code == 201, reply.text
+    ended(emulator, "greeted")
+    run = emulator.workspace.pipelines.run("greeted")
+    assert run.status is JobState.COMPLETED, run
+    assert set(run.outputs) == {"made"}  # no step writes the other
+    folder = emulator.workspace.layout.job("greeted") / "outputs" / "made"
+    assert (folder / "said.txt").read_text() == "greeted ciao\n"
+    body["inputs"] = {"processes": {"jobInputType": "literal", "value": "2"}}
+    assert client.put(url(emulator, "crowd"), json={"properties": body}).status_code == 501
+    body["inputs"] = {"seconds": {"jobInputType": "literal", "value": "soon"}}
+    assert "timeout" in refusal(client.put(url(emulator, "late"), json={"properties": body}))[1]
+
+
+def test_a_schedule_shows_a_command_without_the_place_of_its_artifacts(emulator: Emulated, client: httpx.Client) -> None:
+    job = command()["properties"]
+    trigger = {"triggerType": "Cron", "expression": "0 6 * * 1", "startTime": "2099-01-01 00:00:00"}
+    body = {"trigger": trigger, "action": {"actionType": "CreateJob", "jobDefinition": job}}
+    reply = client.put(f"{emulator.ws}/schedules/mornings", json={"properties": body})
+    assert reply.status_code == 201, reply.text
+    assert reply.json()["properties"]["action"]["jobDefinition"]["outputs"] == {}
+    assert client.put(url(emulator, "once"), json={"properties": job}).status_code == 201
+    ended(emulator, "once")
+    again = {"jobType": "Command", "sourceJobId": f"{emulator.ws}/jobs/once"}
+    body["action"] = {"actionType": "CreateJob", "jobDefinition": again}
+    reply = client.put(f"{emulator.ws}/schedules/again", json={"properties": body})
+    assert reply.json()["properties"]["action"]["jobDefinition"]["experimentName"] == ""
+    assert emulator.workspace.schedules.record("again").experiment == "Default"

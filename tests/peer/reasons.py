@@ -19,20 +19,13 @@ NOT_RUN: tuple[tuple[str, str], ...] = (
     (r"automl_(image|text)|automl_in_pipeline|automl/pipeline_", "AutoML on images and text: not emulated"),
     (r"automl_forecasting", _NO_ENGINE.format("forecasting")),
     (r"param_group", "parameter groups: not emulated"),
-    (r"run_settings_|input_reason_expression|input_path_concatenate", "expressions in run settings: not emulated"),
+    (r"input_reason_expression|input_path_concatenate", "a path made of an input and text: not known to the local engine"),
 )  # fmt: skip
 
 # Run, and known not to pass.
 KNOWN: tuple[tuple[str, str], ...] = (
     (r"test_compute_instance", "the emulator has compute clusters, no compute instances"),
-    (r"test_pipeline_job_create_with_resolve_reuse", "fails while the SDK loads the file, before it asks anybody"),
     (r"test_pipeline_job_create_with_distribution_component", "steps on several machines: this machine is one"),
-    (r"command_job\[1-", "a pipeline output that no step writes: Azure takes it, the local engine refuses it"),
-    (r"test_remote_pipeline_component_job", "a job made of a registered pipeline component with outputs: not taken yet"),
-    (r"test_pipeline_node_with_default_component", "a step's component by its label `default`: not resolved yet"),
-    (r"test_command_job_schedule", "a schedule's command job shows the output `default`; Azure leaves it out there"),
-    (r"cron_schedule_with_arm_id\]?$", "a schedule of a job by its id shows the job's experiment; Azure leaves it empty"),
-    (r"input_literal_meta", "the expression `${{parent.name}}`: not known to the local engine"),
 )
 
 

@@ -19,6 +19,8 @@ PLAIN = st.text(st.characters(exclude_characters="$", exclude_categories=("Cs",)
 @st.composite
 def references(draw: st.DrawFn) -> Reference:
     scope, name = draw(st.sampled_from(list(Scope))), draw(NAMES)
+    if scope is Scope.RUN_NAME:
+        return Reference(scope, "name", "${{ parent.name }}")
     step = draw(NAMES) if scope is Scope.STEP_OUTPUT else None
     blank = draw(st.sampled_from(["", " ", "  "]))
     inner = f"parent.jobs.{step}.outputs.{name}" if step else f"{scope.value}.{name}"

@@ -71,8 +71,6 @@ def test_steps_are_ordered_by_what_they_need(tmp_path: Path) -> None:
         (("default: 3", "default: 9"), 5, "must not be more than 5", None),
         (("default: 3", "default: many"), 5, "'many' is not a whole number", None),
         (("type: integer", "type: intger"), 5, "type 'intger'", "did you mean 'integer'"),
-        (("out: ${{parent.outputs.last}}", "out: {type: uri_folder}"), 7,
-         "no step writes outputs.last", "${{parent.outputs.last}}"),
         (("out: ${{parent.outputs.last}}", "out: ${{parent.outputs.lst}}"), 24, "no output 'lst'", "did you mean 'last'"),
         (("out: ${{parent.outputs.last}}", "out: {type: uri_file, path: '${{parent.outputs.last}}'}"), 24,
          "wants uri_folder, and is given uri_file", None),
@@ -193,6 +191,19 @@ def test_settings_without_effect_are_named(tmp_path: Path) -> None:
     assert any("default_compute" in note for note in found.notes)
     assert any("environment" in note for note in found.notes)
     assert any("resources" in note for note in found.notes)
+
+
+def test_an_output_that_no_step_writes_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    found = read(written(tmp_path, SMALL.replace("out: ${{parent.outputs.last}}", "out: {type: uri_folder}")))
+    assert "outputs.last stays empty: no step writes it" in found.notes
+    assert not [note for note in read(small_pipeline(tmp_path)).notes if "stays empty" in note]
+
+
+def test_a_step_may_read_the_name_of_its_run(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    found = read(written(tmp_path, SMALL.replace("word: ${{parent.inputs.word}}", "word: ${{parent.name}}")))
+    assert found.step("first").inputs["word"].type == "string"
 
 
 @pytest.mark.parametrize("path", ["https://example.com/x.csv", "azureml://datastores/x/paths/y", "wasbs://x", "git+https://x"])

@@ -20,12 +20,15 @@ DEFAULT_OUTPUT = "default"
 FOR_CLIENT = "compute `local` means Docker on the client's machine, which is not emulated. Name another compute, or serverless"
 
 
-def read(properties: Body, name: str) -> dict[str, Any]:
-    """The members of a command job besides those that every job has, as Azure answers them."""
+def read(properties: Body, name: str | None) -> dict[str, Any]:
+    """The members of a command job besides those that every job has, as Azure answers them. `name` None: of a job that is yet
+    to run, whose artifacts have no place."""
     command = properties.text("command", required=True)
     template(command, "properties.command")
     outputs = {output: common.job_output(body) for output, body in properties.sections("outputs")}
-    outputs.setdefault(DEFAULT_OUTPUT, {**common.job_output(Body({"jobOutputType": "uri_folder"})), "uri": artifact_root(name)})
+    if name is not None:
+        place = {**common.job_output(Body({"jobOutputType": "uri_folder"})), "uri": artifact_root(name)}
+        outputs.setdefault(DEFAULT_OUTPUT, place)
     return {
         "resources": common.resources(properties),
         "codeId": properties.text("codeId"),

@@ -27,7 +27,9 @@ _DATA_PLANE = re.compile(
     r"azureml://locations/[^/]+/workspaces/(?P<workspace>[^/]+)/(?P<kind>data|models)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)\Z",
     re.IGNORECASE,
 )
-_LATEST = "latest"
+# A label that an asset's latest version bears. `default` is set by nobody here, so it is on the latest too.
+_LATEST = ("latest",)
+_LATEST_COMPONENT = ("latest", "default")
 
 
 def asset_of(call: Call, uri: str, kind: str) -> AssetRef | None:
@@ -39,7 +41,8 @@ def asset_of(call: Call, uri: str, kind: str) -> AssetRef | None:
             return None
         if match["workspace"].casefold() not in (call.served.name.casefold(), call.served.workspace_id.casefold()):
             raise NotFoundError(f"{uri} lies in the workspace {match['workspace']}, not in {call.served.name}")
-        latest = match["version"].lower() == _LATEST and (match.groupdict().get("what") or "").lower() == "labels"
+        labels = _LATEST_COMPONENT if kind == "components" else _LATEST
+        latest = match["version"].lower() in labels and (match.groupdict().get("what") or "").lower() == "labels"
         return AssetRef(match["name"], None if latest else match["version"])
     if "//" in uri or not uri.startswith("azureml:"):
         return None

@@ -59,7 +59,8 @@ def assemble(assembly: Assembly, components: Components, properties: Mapping[str
     builder = _Builder(assembly, components)
     values = {name: _given(item) for name, item in properties["inputs"].items()}
     jobs, outputs = properties["jobs"], dict(properties["outputs"])
-    if not jobs:
+    if properties["componentId"] is not None:
+        # The SDK sends the component's nodes beside it, and none of its outputs.
         jobs, values, outputs = _opened(components(properties["componentId"]), values, outputs)
     inputs: dict[str, Any] = {}
     for name, value in values.items():
@@ -121,7 +122,7 @@ class _Builder:
             raise node.wrong(
                 "componentId", f"the component is of type {specification.get('type')}, and the node is of type command."
             )
-        command.distribution(_distribution(node, specification))
+        command.distribution(_distribution(node, specification, lambda value: self._setting(value, scope)))
         name = node.place.rpartition(".")[2]
         step: dict[str, Any] = {
             "type": "command",
@@ -138,8 +139,8 @@ class _Builder:
         }
         limits = node.section("limits")
         if limits is not None and "timeout" in limits:
-            text = str(limits.value["timeout"])
-            step["limits"] = {"timeout": duration_seconds(text) or float(text)}
+            text = str(self._setting(limits.value["timeout"], scope))
+            step["limits"] = {"timeout": _seconds(text, limits)}
         return step
 
     def _automl(self, name: str, node: Body, scope: _Scope) -> dict[str, Any]:
@@ -193,6 +194,10 @@ class _Builder:
             step, output = self._producers.get(producer, producer)
             return f"${{{{parent.jobs.{step}.outputs.{output}}}}}"
         return self._text(value, scope)
+
+    def _setting(self, value: Any, scope: _Scope) -> Any:
+        """A run setting, with the pipeline's input in place of an expression that names one."""
+        return self._reference(value, scope) if isinstance(value, str) else value
 
     @staticmethod
     def _text(value: str, scope: _Scope) -> str:
@@ -303,16 +308,23 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _distribution(node: Body, specification: Mapping[str, Any]) -> Body | None:
-    """The launch that node or component asks for, with the control plane's names."""
+def _seconds(text: str, limits: Body) -> float:
+    try:
+        return duration_seconds(text) or float(text)
+    except ValueError:
+        raise limits.wrong("timeout", f"the value {text!r} is no duration.") from None
+
+
+def _distribution(node: Body, specification: Mapping[str, Any], setting: Callable[[Any], Any]) -> Body | None:
+    """The launch that node or component asks for, with the control plane's names and the values of expressions."""
     found = node.value.get("distribution") or specification.get("distribution")
     if not isinstance(found, Mapping):
         return None
-    instances = (node.value.get("resources") or {}).get("instance_count", 1)
+    instances = setting((node.value.get("resources") or {}).get("instance_count", 1))
     if str(instances).isdigit() and int(instances) > 1:
         raise common.not_here(f"{node.place} asks for {instances} instances: this machine is one")
-    count = found.get("process_count_per_instance")
+    count = setting(found.get("process_count_per_instance"))
     sent: dict[str, Any] = {"distributionType": found.get("distribution_type") or found.get("type")}
     if count is not None:
-        sent["processCountPerInstance"] = int(count)
+        sent["processCountPerInstance"] = int(count) if str(count).isdigit() else count
     return Body(sent, f"{node.place}.distribution")

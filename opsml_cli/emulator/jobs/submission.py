@@ -24,8 +24,9 @@ KINDS = {"AutoML": JobKind.AUTOML, "Command": JobKind.COMMAND, "Pipeline": JobKi
 _OTHERS = ("Sweep", "Spark", "Labeling", "FineTuning", "Distillation")
 
 
-def read(body: Body, name: str) -> tuple[JobKind, dict[str, Any]]:
-    """The kind and every member of a job's `properties`, as Azure answers them. 400, or 501 for kinds that only Azure has."""
+def read(body: Body, name: str | None) -> tuple[JobKind, dict[str, Any]]:
+    """The kind and every member of a job's `properties`, as Azure answers them. `name` None: of a job that is yet to run.
+    400, or 501 for kinds that only Azure has."""
     word = body.choice("jobType", (*KINDS, *_OTHERS), required=True)
     if word in _OTHERS:
         raise common.not_here(f"jobType is {word}, and this machine runs {', '.join(KINDS)} jobs")

@@ -128,12 +128,14 @@ def _with_action(
     if kind != "CreateJob":
         raise common.not_here(f"a schedule's action is {kind}, and this machine's schedules create jobs")
     body = action.section("jobDefinition", required=True)
+    shown: dict[str, Any] = {}
     if not body.value.get("jobs") and body.text("sourceJobId") is not None:
+        shown["experimentName"] = body.text("experimentName") or ""
         body = _source(call, body)
     elif known is not None and not body.value.get("jobs") and known.problem is None and not notes.get("definition"):
         # The client hands back what it read of a schedule of the command line.
         return _as(record, known), None
-    word, members = submission.read(body, record.name)
+    word, members = submission.read(body, None)
     if word not in _KINDS:
         raise common.not_here(
             f"a schedule's job is of kind {word.value}, and this machine's schedules run pipelines and commands"
@@ -153,7 +155,7 @@ def _with_action(
         run_kind=word.value,
         run_tags=taken["tags"],
     )
-    return record, schedule_document.job_definition(_KINDS[word], taken)
+    return record, schedule_document.job_definition(_KINDS[word], {**taken, **shown})
 
 
 def _snapshot(call: Call, kind: JobKind, taken: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -21,6 +21,7 @@ class Scope(StrEnum):
     PARENT_INPUT = "parent.inputs"  # ${{parent.inputs.x}}: the pipeline's
     PARENT_OUTPUT = "parent.outputs"  # ${{parent.outputs.x}}
     STEP_OUTPUT = "parent.jobs"  # ${{parent.jobs.step.outputs.x}}
+    RUN_NAME = "parent.name"  # ${{parent.name}}: what the run is called
 
 
 class BindingError(ValueError):
@@ -171,9 +172,12 @@ def _reference(text: str) -> Reference:
                 return Reference(Scope(f"parent.{scope}"), name, text)
             case ["parent", "jobs", step, "outputs", name]:
                 return Reference(Scope.STEP_OUTPUT, name, text, step)
+            case ["parent", "name"]:
+                return Reference(Scope.RUN_NAME, "name", text)
             case _:
                 pass
     raise BindingError(
         f"the expression {text!r} is not known",
-        "known are inputs.NAME, outputs.NAME, parent.inputs.NAME, parent.outputs.NAME and parent.jobs.STEP.outputs.NAME",
+        "known are inputs.NAME, outputs.NAME, parent.inputs.NAME, parent.outputs.NAME, parent.jobs.STEP.outputs.NAME "
+        "and parent.name",
     )

@@ -104,6 +104,8 @@ class Graph:
                     where, f"the pipeline has no input {reference.name!r}", did_you_mean(reference.name, tuple(self._inputs))
                 )
             return self._inputs[reference.name].type
+        if reference.scope is Scope.RUN_NAME:
+            return "string"
         if reference.scope is Scope.STEP_OUTPUT and reference.step is not None:
             producer = self._steps.get(reference.step)
             if producer is None:
@@ -120,7 +122,7 @@ class Graph:
         raise FieldError(
             where,
             f"{reference.text} cannot be an input of step {step.name}",
-            "expected ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}",
+            "expected ${{parent.inputs.NAME}}, ${{parent.jobs.STEP.outputs.NAME}} or ${{parent.name}}",
         )
 
     def _check_command(self, step: StepDefinition, work: CommandWork) -> None:
@@ -179,13 +181,6 @@ class Graph:
                 if not accepts(wanted, output.type):
                     raise FieldError(where, f"outputs.{output.bound} wants {wanted}, and is given {output.type}")
                 writers[output.bound] = step.name
-        for name in self._outputs:
-            if name not in writers:
-                raise FieldError(
-                    ("outputs", name),
-                    f"no step writes outputs.{name}",
-                    f"bind it in a step: outputs: {{x: ${{{{parent.outputs.{name}}}}}}}",
-                )
 
     def _ordered(self, steps: Mapping[str, StepDefinition]) -> tuple[StepDefinition, ...]:
         done: dict[str, StepDefinition] = {}

@@ -64,6 +64,8 @@ def _read(fields: Fields, sources: Sources) -> PipelineDefinition:
         force_rerun,
     )
     notes += reader.notes
+    written = {output.bound for step in resolved for output in step.outputs.values()}
+    notes += [f"outputs.{name} stays empty: no step writes it" for name in outputs if name not in written]
     for step in resolved:
         if isinstance(step.work, AutoMLWork):
             notes += check_automl(definition, step)

@@ -125,6 +125,8 @@ class StepWork:
     def _referenced(self, reference: Reference) -> Value | None:
         if reference.scope is Scope.PARENT_INPUT:
             return self._run.inputs.get(reference.name)
+        if reference.scope is Scope.RUN_NAME:
+            return Value("string", literal=self._run.run)
         assert reference.step is not None
         return self._outputs[reference.step][reference.name]
 
