@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -66,3 +67,23 @@ def signed_in(emulator: Any) -> Iterator[Arm]:
     found = Arm(emulator)
     yield found
     found.client.close()
+
+
+def until(seconds: float, look: Callable[[], Any]) -> Any:
+    """What `look` gives once it is not None."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.1)
+    return found
+
+
+def ended(arm: Arm, operation: str, seconds: float = 60) -> dict[str, Any]:
+    """The operation's last poll."""
+
+    def look() -> dict[str, Any] | None:
+        poll: dict[str, Any] = arm.client.get(operation).json()
+        return poll if poll["status"] in {"Succeeded", "Failed", "Canceled"} else None
+
+    found: dict[str, Any] = until(seconds, look)
+    return found

@@ -1,8 +1,8 @@
 """What Azure answers, row by row, as recorded traffic shows it: general answers, storage and assets.
 
 Shapes and literals are compared, never ids, dates or signatures. A row whose recording is older than October 2023, or which
-only users tell of, is an expectation: its comment says where it comes from. Rows on jobs, endpoints and schedules are in
-test_oracle_work.py."""
+only users tell of, is an expectation: its comment says where it comes from. Other rows are in the files
+test_oracle_*.py beside this one; test_oracle_rows.py sees that none is without a test."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ class TestWorkspace:
         assert re.fullmatch(NET_TIME + r"\+00:00", store["systemData"]["createdAt"])
 
     def test_row_3_discovery_needs_no_token(self, arm: Arm) -> None:
+        # Expectation: a recording of September 2022.
         with httpx.Client(verify=arm.client._transport._pool._ssl_context) as stranger:  # type: ignore[attr-defined]
             answer = stranger.get(arm.get("", WORKSPACES)["properties"]["discoveryUrl"])
         assert answer.status_code == 200
@@ -93,6 +94,7 @@ class TestEveryAnswer:
 
 class TestDatastores:
     def test_row_7_the_default_one(self, arm: Arm) -> None:
+        # Expectation: a recording of September 2022.
         answer = arm.get("/datastores", DATASTORES, isDefault="true", count="30", orderByAsc="false")
         [store] = answer["value"]
         workspace_id = arm.get("", WORKSPACES)["properties"]["workspaceId"]

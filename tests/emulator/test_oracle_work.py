@@ -5,13 +5,25 @@ As in test_oracle.py, a row whose recording is older than October 2023 says so: 
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from oracle_support import BATCH, JOBS, ONLINE, SCHEDULES, WORKSPACES, Arm, inner_codes, new_name, refusal, signed_in
+from oracle_support import (
+    BATCH,
+    JOBS,
+    ONLINE,
+    SCHEDULES,
+    WORKSPACES,
+    Arm,
+    ended,
+    inner_codes,
+    new_name,
+    refusal,
+    signed_in,
+    until,
+)
 
 YEAR_ONE = "0001-01-01T00:00:00+00:00"
 
@@ -24,26 +36,6 @@ def arm(emulator: Any) -> Iterator[Arm]:
 @pytest.fixture
 def name() -> Callable[[], str]:
     return new_name
-
-
-def until(seconds: float, look: Callable[[], Any]) -> Any:
-    """What `look` gives once it is not None."""
-    deadline = time.monotonic() + seconds
-    while (found := look()) is None:
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.1)
-    return found
-
-
-def ended(arm: Arm, operation: str, seconds: float = 60) -> dict[str, Any]:
-    """The operation's last poll."""
-
-    def look() -> dict[str, Any] | None:
-        poll: dict[str, Any] = arm.client.get(operation).json()
-        return poll if poll["status"] in {"Succeeded", "Failed", "Canceled"} else None
-
-    found: dict[str, Any] = until(seconds, look)
-    return found
 
 
 @pytest.fixture(scope="module")
