@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opsml_cli.domain.contract import Dialect
-from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
+from opsml_cli.domain.endpoint import Row, ScoreRequest, ScoreResult
 from opsml_cli.domain.errors import (
     BusyError,
     ConflictError,
@@ -77,6 +77,10 @@ class ScoringClient:
         else:
             self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=TIMEOUT_SECONDS)
 
+    @property
+    def address(self) -> Address:
+        return self._address
+
     def __enter__(self) -> ScoringClient:
         return self
 
@@ -114,6 +118,20 @@ class ScoringClient:
             probabilities=probabilities,
             raw="\n".join(raw),
         )
+
+    def bodies(self, rows: Sequence[Row], rows_per_request: int, deployment: str | None = None) -> list[bytes]:
+        """Requests for `rows` in the dialect that the endpoint speaks, each with `rows_per_request` of them; the last is
+        filled up from the first. QuotaError for a request that is larger than a server takes."""
+        dialect = self._chosen(ScoreRequest(rows, deployment=deployment))
+        made = []
+        for first in range(0, len(rows), rows_per_request):
+            chosen = [rows[(first + offset) % len(rows)] for offset in range(rows_per_request)]
+            shaped, columns = _shaped(chosen, dialect)
+            parts = list(batches(shaped))
+            if len(parts) != 1:
+                raise QuotaError(f"{rows_per_request} rows make a request of more than {CHUNK_BYTES} bytes", fix="send fewer")
+            made.append(envelope(parts[0][0], "predict", dialect, columns, rows_per_request))
+        return made
 
     def swagger(self, deployment: str | None = None) -> Mapping[str, Any]:
         """The live OpenAPI document."""

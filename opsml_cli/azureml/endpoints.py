@@ -18,6 +18,7 @@ from opsml_cli.domain.endpoint import (
     DeploySpec,
     EndpointKeys,
     OnlineEndpoint,
+    Row,
     ScoreRequest,
     ScoreResult,
 )
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Answer, Context
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.models import AzureModels
+    from opsml_cli.domain.load import LoadFigures, LoadPlan
+    from opsml_cli.domain.progress import Progress
     from opsml_cli.scoring_client import ScoringClient
 
 _PARALLEL = 8
@@ -222,6 +225,15 @@ class AzureEndpoints:
             return ScoreResult((), 0, request.deployment, 0.0)
         with self._client(resource) as client:
             return client.score(request)
+
+    def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
+        from opsml_cli.loading.generator import load
+
+        resource = self._resource(name)
+        if plan.deployment is not None:
+            plan = replace(plan, deployment=str(self._deployment(resource, plan.deployment)["name"]))
+        with self._client(resource) as client:
+            return load(client, plan, rows, progress)
 
     def swagger(self, name: str) -> Mapping[str, object]:
         with self._client(self._resource(name)) as client:

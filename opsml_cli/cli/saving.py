@@ -9,12 +9,17 @@ from pathlib import Path
 from opsml_cli.domain.errors import NotFoundError, UsageError
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """Replace `target` so that nobody ever sees half of it. A device or pipe (/dev/stdout) is written as it is."""
+def check_target(target: Path) -> None:
+    """UsageError or NotFoundError for a place where no file can be: asked before long work."""
     if target.is_dir():
         raise UsageError(f"{str(target)!r} is a folder", fix="name a file")
     if not target.parent.is_dir():
         raise NotFoundError(f"there is no folder {str(target.parent)!r}", fix=f"mkdir -p {target.parent}")
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Replace `target` so that nobody ever sees half of it. A device or pipe (/dev/stdout) is written as it is."""
+    check_target(target)
     if target.exists() and not target.is_file():
         target.write_bytes(content)
         return

@@ -56,6 +56,7 @@ COMMANDS = (
     ),
     _command("deploy", "deploy:deploy", "Serve a model over HTTP behind an endpoint", changing=True, waiting=True),
     _command("score", "score:score", "Score rows on an endpoint, or with a model in this process"),
+    _command("bench", "bench:bench", "Put load on an endpoint: latency, throughput, errors, a verdict", changing=True),
     _command("swagger", "swagger:swagger", "The OpenAPI document of an endpoint: print, save, check or try it out"),
     _command("logs", "logs:logs", "Log lines of an endpoint"),
     _command("endpoints list", "endpoints:list_", "List endpoints"),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from opsml_cli.domain.explanation import ExplainModel, Explanation
     from opsml_cli.domain.insights import LogLine, LogQuery, RequestStats
     from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState
+    from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.model import Model, RegisteredModel, RegisterModel
     from opsml_cli.domain.names import AssetRef
     from opsml_cli.domain.pipeline import (
@@ -192,6 +193,11 @@ class OnlineEndpointOperations(Protocol):
         """Score rows over HTTP, in the dialect that the endpoint speaks. ContractError for a 200 that carries an error or not
         one result a row. With `proba`: UnsupportedError where the model answers classes only; classes that the endpoint does
         not name are called by their position (`class_0`)."""
+        ...
+
+    def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
+        """Send `rows` over HTTP in turn, as `plan` says, and measure. One request before them is a `score`, with its errors:
+        what nobody answers is not measured. InvalidInputError without rows."""
         ...
 
     def swagger(self, name: str) -> Mapping[str, object]:

@@ -16,6 +16,7 @@ from opsml_cli.domain.endpoint import (
     DeploySpec,
     EndpointKeys,
     OnlineEndpoint,
+    Row,
     ScoreRequest,
     ScoreResult,
 )
@@ -30,6 +31,8 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    from opsml_cli.domain.load import LoadFigures, LoadPlan
+    from opsml_cli.domain.progress import Progress
     from opsml_cli.local.models import LocalModels
     from opsml_cli.scoring_client import ScoringClient
 
@@ -258,6 +261,15 @@ class LocalEndpoints:
             return ScoreResult((), 0, request.deployment, 0.0)
         with self._client(record) as client:
             return client.score(request)
+
+    def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
+        from opsml_cli.loading.generator import load
+
+        record = self._record(name)
+        if plan.deployment is not None:
+            plan = replace(plan, deployment=endpoint_traffic.deployment_of(record, plan.deployment).name)
+        with self._client(record) as client:
+            return load(client, plan, rows, progress)
 
     def swagger(self, name: str) -> Mapping[str, object]:
         with self._client(self._record(name)) as client:

@@ -21,8 +21,10 @@ from opsml_cli.domain.errors import (
     UsageError,
 )
 from opsml_cli.domain.insights import LogQuery
+from opsml_cli.domain.load import LoadPlan
 from opsml_cli.domain.model import RegisterModel
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
 
 Workspace = LocalWorkspace | AzureWorkspace
@@ -268,3 +270,20 @@ def test_logs_are_filtered_and_followed(workspace: Workspace, endpoint: str) -> 
     assert "200 in" in first.message and first.deployment == "blue"
     workspace.online_endpoints.score(endpoint, ScoreRequest([ROW]))
     assert next(followed).timestamp > first.timestamp  # told once, and in order
+
+
+def test_load_is_measured_and_named(workspace: Workspace, endpoint: str) -> None:
+    deploy(workspace, endpoint)
+    plan = LoadPlan(duration_seconds=0.5, warmup_seconds=0.1, rate=20.0, deployment="BLUE")
+    figures = workspace.online_endpoints.load(endpoint.upper(), plan, [ROW, ROW], Silent())
+    assert (figures.endpoint, figures.requests, figures.errors) == (endpoint, 10, 0), figures
+    assert figures.deployments == {"blue": 10}
+    assert figures.latency_ms.p50 is not None and figures.latency_ms.p50 > 0
+    several = LoadPlan(duration_seconds=0.2, warmup_seconds=0.0, clients=2, rows_per_request=3)
+    assert workspace.online_endpoints.load(endpoint, several, [ROW, ROW], Silent()).errors == 0
+    with pytest.raises(NotFoundError):
+        workspace.online_endpoints.load(endpoint, LoadPlan(deployment="green"), [ROW], Silent())
+    with pytest.raises(NotFoundError):
+        workspace.online_endpoints.load("nowhere", plan, [ROW], Silent())
+    with pytest.raises(InvalidInputError):
+        workspace.online_endpoints.load(endpoint, plan, [{**ROW, "age": "forty"}], Silent())

@@ -52,6 +52,7 @@ FIELDS = {
     "train automl": JOB,
     "deploy": ENDPOINT,
     "score": "predictions classes probabilities rows deployment latency_ms",
+    "bench": "endpoint requests errors rate latency_ms slo",
     "swagger": "openapi info servers paths components",
     "logs": "timestamp level kind deployment message",
     "endpoints list": "endpoint deployment state scoring_uri model traffic insights",
@@ -126,6 +127,7 @@ NESTED = {
     },
     "deploy": {"model": "name version"},
     "endpoints show": {"model": "name version"},
+    "bench": {"latency_ms": "p50 p95 p99 max", "slo": "met"},
     "insights show": {"latency_ms": "p50 p95 p99", "by_deployment.blue": "requests failures latency_ms"},
     "insights check": {"rules[0]": "rule kind ok value detail"},
     "pipeline trigger": {"steps[0]": "name status duration_seconds reused"},
@@ -206,6 +208,7 @@ def _tell(story: Story) -> None:
     opsml("endpoints keys", "bank")
     opsml("insights enable", "bank")
     opsml("score", "bank", "--sample", "2", "--proba")
+    opsml("bench", "bank", "--duration", "200ms", "--slo", "errors<100%")
     for path in ("swagger", "logs", "insights show", "endpoints show"):
         opsml(path, "bank")
     opsml("insights alerts", "bank", "--alert", "p95>9s for 5m")

@@ -46,6 +46,7 @@ MODULES: dict[str, str] = {
     "DeletedEndpoint": "endpoint",
     "ScoreResult": "score",
     "ScoredFile": "score",
+    "Bench": "bench",
     # insights, logs, swagger
     "WatchedStats": "insights",
     "Alert": "alert",
