@@ -11,7 +11,7 @@ from opsml_cli.domain.errors import BusyError, WorkFailedError
 from opsml_cli.local import endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, EndpointRecord
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.processes import held, hold, pid_alive
+from opsml_cli.local.processes import held, hold, lives, pid_alive
 from opsml_cli.local.serving.place import Launch, Place
 from opsml_cli.local.store import Store
 
@@ -46,17 +46,7 @@ class EndpointServers:
     def starting(self, record: EndpointRecord) -> bool:
         """Whether the process that was started last still lives; it may not hold the lock yet."""
         launch = self.place(record).launch()
-        if launch is None:
-            return False
-        import psutil
-
-        try:
-            process = psutil.Process(launch.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and (
-                launch.started is None or abs(process.create_time() - launch.started) < 0.05
-            )
-        except psutil.Error:
-            return False
+        return launch is not None and lives(launch.pid, launch.started)
 
     def ensure(self, record: EndpointRecord) -> None:
         """Start the server unless it runs or is about to; returns at once."""

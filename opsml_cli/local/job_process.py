@@ -22,7 +22,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.job import JobState
 from opsml_cli.local import job_records as records
 from opsml_cli.local import processes
-from opsml_cli.local.clock import now, seconds_between
+from opsml_cli.local.clock import now, parse, seconds_between
 from opsml_cli.local.job_records import ProcessMark, Record
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
@@ -132,19 +132,7 @@ def _alive(layout: Layout, record: Record) -> bool:
     if record.job.status not in (JobState.NOT_STARTED, JobState.CANCEL_REQUESTED):
         return False
     mark = record.process or record.launcher
-    return mark is not None and _living(mark)
-
-
-def _living(mark: ProcessMark) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(mark.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return mark.started is None or abs(float(process.create_time()) - mark.started) <= 0.05
-    except psutil.Error:
-        return False
+    return mark is not None and processes.lives(mark.pid, mark.started)
 
 
 def _why_dead(layout: Layout, record: Record) -> str:
@@ -153,7 +141,7 @@ def _why_dead(layout: Layout, record: Record) -> str:
     mark = record.process
     if mark is None:
         reason = "the command that started it was killed before its process began"
-    elif mark.started is not None and psutil.boot_time() > mark.started:
+    elif psutil.boot_time() > parse(record.job.started_at or record.job.created_at).timestamp():
         reason = "the machine was restarted while it ran"
     else:
         reason = f"its process (pid {mark.pid}) died without a word: killed, or out of memory"

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from filelock import FileLock
 
+_START_WORD = 19  # of /proc/PID/stat, counted after the program's name
+_NEAR_SECONDS = 0.005
+
 
 def pid_alive(pid: int) -> bool:
     """Whether any process has this id. Enough for sweeping; too little for liveness, for ids are reused."""
@@ -108,7 +111,15 @@ def spawn_detached(
 
 
 def start_time(pid: int) -> float | None:
-    """Seconds since the epoch when the process began; with the pid it names one process for ever. None: no such one."""
+    """Seconds that name the process for ever, together with its pid. None: no such one.
+
+    On Linux they count from the boot: from the epoch they would change with every correction of the clock."""
+    if sys.platform == "linux":
+        try:
+            words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        return int(words[_START_WORD]) / os.sysconf("SC_CLK_TCK")
     import psutil
 
     try:
@@ -117,10 +128,25 @@ def start_time(pid: int) -> float | None:
         return None
 
 
+def lives(pid: int, started: float | None) -> bool:
+    """Whether the process that began at `started` (as `start_time` told) still works; None: any of that id."""
+    import psutil
+
+    try:
+        if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return False
+    except psutil.Error:
+        return False
+    return _same(start_time(pid), started)
+
+
+def _same(found: float | None, started: float | None) -> bool:
+    return found is not None and (started is None or abs(found - started) <= _NEAR_SECONDS)
+
+
 def end_group(pid: int, started: float | None, *, force: bool = False) -> bool:
     """Signal the process group of a detached process (TERM, or KILL with `force`), if it is still the same process."""
-    now = start_time(pid)
-    if now is None or (started is not None and abs(now - started) > 0.05):
+    if not _same(start_time(pid), started):
         return False
     try:
         if os.name == "nt":
