@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from opsml_cli.azureml import limits
+from opsml_cli.azureml import limits, sdk_refusals
 from opsml_cli.azureml.refusals import Refusal, read_document, read_refusal, short
 from opsml_cli.domain.errors import (
     BusyError,
@@ -165,7 +165,7 @@ def translate(error: BaseException, what: str) -> OpsmlError | None:
     if module == "msal":
         return NotSignedInError(f"{what}: signing in failed", cause=short(str(error)), fix=_WHO)
     if module in ("marshmallow", "jsonschema"):
-        return InvalidInputError(f"{what}: not valid", cause=short(str(error)))
+        return sdk_refusals.invalid(error, what)
     return None
 
 
@@ -228,7 +228,11 @@ def _of_azure(error: BaseException, what: str) -> OpsmlError:
             ),
         ),
     )
-    told = told or _of_sdk(error) or _Told(WorkFailedError, "failed in Azure's SDK")
+    told = told or _of_sdk(error)
+    refusal = sdk_refusals.origin_of(error)
+    if (told is None and refusal is not None) or (told is not None and told.kind is InvalidInputError):
+        return sdk_refusals.invalid(refusal or error, what)
+    told = told or _Told(WorkFailedError, "failed in Azure's SDK")
     return told.kind(f"{what}: {told.message}", cause=said, fix=told.fix)
 
 
@@ -263,7 +267,7 @@ def _of_sdk(error: BaseException) -> _Told | None:
         return _Told(ConflictError, "that cannot be changed any more", "give a new name or version")
     invalid = bases & {"UserErrorException", "ValidationException", "EmptyDirectoryError"}
     if invalid or getattr(error, "error_category", None) == "UserError":
-        return _Told(InvalidInputError, "Azure's SDK calls it invalid")
+        return _Told(InvalidInputError, "not valid")
     return None
 
 
