@@ -25,6 +25,7 @@ from opsml_cli.domain.pointer import ModelPointer
 
 DEFAULT_SIZE = "Standard_DS3_v2"
 TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
+NEVER_STOPPED = "an endpoint of Azure answers for as long as it exists: it cannot be stopped"
 _PREFIX = "opsml."
 _WISH, _DONE = "opsml.deploy.", "opsml.done."
 REVISION, SHARE = "opsml.revision", "opsml.share"
@@ -201,10 +202,10 @@ def endpoint_of(resource: Mapping[str, Any], deployments: Sequence[Mapping[str, 
         insights=bool(insights) and all(insights),
         created_at=_created(resource),
         running=None,
-        detail=None,
         auth_mode=str(properties.get("authMode") or "Key"),
         description=properties.get("description"),
         tags=user_tags(resource.get("tags")),
+        unknown={"running": NEVER_STOPPED},
         mirror_traffic={str(name): int(share) for name, share in (properties.get("mirrorTraffic") or {}).items()},
     )
 

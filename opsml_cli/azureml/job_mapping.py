@@ -35,6 +35,7 @@ _STATES = {
 }
 _KINDS = {"automl": JobKind.AUTOML, "pipeline": JobKind.PIPELINE}
 _ERROR_LENGTH = 2000
+_TIMES = ("started_at", "ended_at", "duration_seconds")
 
 
 def state_of(status: object) -> JobState:
@@ -94,6 +95,19 @@ def job_of(resource: Mapping[str, Any], workspace: str, run: Mapping[str, Any] |
         spec=spec,
         automl=outcome,
     )
+
+
+def with_times(job: Job, run: Mapping[str, Any] | None) -> Job:
+    """The job with the times that its run tells; without a run they are unknown."""
+    if run is None:
+        reason = (
+            {}
+            if job.status is JobState.NOT_STARTED
+            else dict.fromkeys(_TIMES, "a list did not find it: opsml jobs show has it")
+        )
+        return replace(job, unknown=reason)
+    started, ended = stamp_of(run.get("startTimeUtc")), stamp_of(run.get("endTimeUtc")) if job.status.finished else None
+    return replace(job, started_at=started, ended_at=ended, duration_seconds=seconds_between(started, ended))
 
 
 def job_of_run(run: Mapping[str, Any], workspace: str, experiment: str) -> Job:
@@ -181,6 +195,19 @@ def best_of(job: Job, resource: Mapping[str, Any], trials: Sequence[Trial]) -> B
         metric = job.automl.metric if job.automl is not None else None
         chosen = next((trial for trial in trials if metric in trial.metrics), None)
     return None if chosen is None else BestTrial(chosen.trial, chosen.algorithm, chosen.metrics)
+
+
+def best_in_tags(resource: Mapping[str, Any], metric: str | None) -> BestTrial | None:
+    """The best trial of a completed training as its own tags tell it, with the ranking metric alone; None when they do not."""
+    tags = (resource.get("properties") or {}).get("tags") or {}
+    named = str(tags.get(BEST_CHILD_TAG) or "")
+    iteration = named.rpartition("_")[2]
+    columns = [str(tags.get(name) or "").split(";") for name in ("iteration_000", "run_algorithm_000", "score_000")]
+    if metric is None or not named or len({len(column) for column in columns}) != 1 or iteration not in columns[0]:
+        return None
+    place = columns[0].index(iteration)
+    score = _number(columns[2][place])
+    return None if score is None else BestTrial(named, columns[1][place], {metric: score})
 
 
 def algorithm_of(properties: Mapping[str, Any]) -> str:

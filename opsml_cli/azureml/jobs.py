@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml import automl_job, job_mapping
 from opsml_cli.azureml.run_history import RunHistory
-from opsml_cli.domain.errors import ConflictError, NotAllowedError, NotFoundError, UnsupportedError
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnsupportedError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Job, JobKind, JobState
 
@@ -34,6 +34,12 @@ UNKNOWN = {
     "threshold": "Azure AutoML tunes no decision threshold",
     "test_metrics": "Azure keeps them with a test run, which opsml does not read",
 }
+
+
+# What a list does not ask for: each would cost requests for every job.
+_LISTED = dict.fromkeys(("leaderboard", "model"), "a list does not read it: opsml jobs show has it")
+_UNTAGGED = "Azure's tags of the job do not tell it: opsml jobs show looks at its trials"
+_TIMED = 500  # listed jobs whose times are read
 
 
 class AzureJobs:
@@ -139,7 +145,8 @@ class AzureJobs:
         parent: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Job]:
-        """As the port says. Times and trials of a listed job are not read: `get` has them."""
+        """As the port says. The times come from run history for the newest of them, the best trial from the tags of the job;
+        the rest is unknown here, and `get` has it."""
         found: list[Job] = []
         if limit is not None and limit <= 0:
             return found
@@ -153,7 +160,7 @@ class AzureJobs:
             found.append(job)
             if limit is not None and len(found) >= limit:
                 break
-        return found
+        return found if parent is not None else self._timed(found)
 
     def cancel(self, name: str) -> Job:
         job = self.get(name)
@@ -212,7 +219,9 @@ class AzureJobs:
 
         try:
             spec = automl_job.from_arm(resource["properties"])
-            return replace(outcome, model=job_model.ensure(self._models(), self._history, job, spec, outcome))
+            model = job_model.ensure(self._models(), self._history, job, spec, outcome)
+            unknown = UNKNOWN if spec.model_name is not None else UNKNOWN | {"model": "this training named none to register"}
+            return replace(outcome, model=model, unknown=unknown)
         except NotAllowedError:  # whoever may only read sees no model until somebody else has looked
             return outcome
 
@@ -222,7 +231,20 @@ class AzureJobs:
             query["jobType"] = _JOB_TYPES[kind]
         for resource in self._context.rest.pages("{ws}/jobs", VERSION, **query):
             job = job_mapping.job_of(resource, self._context.place.name)
-            yield replace(job, automl=None)
+            if job.automl is None:
+                yield job
+                continue
+            best = job_mapping.best_in_tags(resource, job.automl.metric)
+            unknown = UNKNOWN | _LISTED | ({} if best is not None or not job.status.finished else {"best": _UNTAGGED})
+            yield replace(job, automl=replace(job.automl, best=best, unknown=unknown))
+
+    def _timed(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The listed jobs with their times, where run history tells them."""
+        try:
+            runs = self._history.many([job.name for job in jobs[:_TIMED]]) if jobs else {}
+        except (NotFoundError, InvalidInputError):  # a data plane that does not answer for many runs at once
+            runs = {}
+        return [job_mapping.with_times(job, runs.get(job.name)) for job in jobs]
 
     def _children(self, parent: str) -> Sequence[Job]:
         name = self._require(parent)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _HISTORY = "/history/v1.0{ws}"
 _MLFLOW = "/mlflow/v1.0{ws}/api/2.0/mlflow"
 _PAGE = 100
+_METADATA = {"selectRunMetadata": True, "selectRunDefinition": False, "selectJobSpecification": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ class RunHistory:
     def find(self, run: str) -> Mapping[str, Any] | None:
         """The run; None when there is none of that id (a job that was accepted just now may have none yet)."""
         found: Mapping[str, Any] | None = self._context.rest.find(self._url(f"{_HISTORY}/runs/{run}"), "")
+        return found
+
+    def many(self, runs: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Those of the runs that are there, by id, in a request for every hundred."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(runs), _PAGE):
+            wanted = {run: {"runId": run, **_METADATA} for run in runs[start : start + _PAGE]}
+            answer = self._context.rest.send(
+                "POST", self._url(f"{_HISTORY}/batchrundata"), "", {"requests": wanted}, repeatable=True
+            )
+            for run, data in ((answer.value or {}).get("successfulResults") or {}).items():
+                found[run] = data.get("runMetadata") or {}
         return found
 
     def details(self, run: str) -> Mapping[str, Any]:
@@ -60,7 +73,7 @@ class RunHistory:
 
     def outputs(self, run: str) -> Mapping[str, RunOutput]:
         """The named outputs that the run has registered so far."""
-        body = {"runId": run, "selectRunMetadata": True, "selectRunDefinition": False, "selectJobSpecification": False}
+        body = {"runId": run, **_METADATA}
         answer = self._context.rest.send("POST", self._url(f"{_HISTORY}/rundata"), "", body, repeatable=True)
         metadata = (answer.value or {}).get("runMetadata") or {}
         return {

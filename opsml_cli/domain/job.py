@@ -149,7 +149,8 @@ class AutoMLOutcome:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job of any kind. Times are ISO 8601 UTC; `error` is the reason when `status` is Failed. `attempts` above 1: its
-    process died, and the job went on from its finished trials. `notes`: what its workspace does otherwise than asked."""
+    process died, and the job went on from its finished trials. `notes`: what its workspace does otherwise than asked.
+    `unknown`: why the workspace has no value for a field, by the field's name."""
 
     name: str
     kind: JobKind
@@ -168,3 +169,4 @@ class Job:
     automl: AutoMLOutcome | None = None
     attempts: int = 1
     notes: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)

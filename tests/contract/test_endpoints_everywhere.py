@@ -92,6 +92,8 @@ def test_a_deployment_answers_and_the_same_again_is_unchanged(workspace: Workspa
     assert first.deployment.state is DeploymentState.SUCCEEDED, first.deployment.detail
     assert not first.unchanged
     assert first.endpoint.traffic == {"blue": 100}
+    assert first.endpoint.running is (True if workspace.kind == "local" else None)
+    assert "running" in first.endpoint.unknown or first.endpoint.running
     assert (first.deployment.model.name, first.deployment.model.version) == ("bank", "1")
     again = deploy(workspace, endpoint)
     assert again.unchanged

@@ -162,6 +162,19 @@ def test_lists_filter(workspace: Workspace, done: Job) -> None:
     assert done.name in {job.name for job in workspace.jobs.list()}
     assert [job.name for job in workspace.jobs.list(experiment="first")] == [done.name]
     assert len(workspace.jobs.list(limit=1)) == 1
+    [listed] = workspace.jobs.list(experiment="first")
+    assert (listed.started_at, listed.ended_at) == (done.started_at, done.ended_at)
+    assert listed.duration_seconds == done.duration_seconds
+    assert listed.automl is not None and done.automl is not None
+    assert listed.automl.best is not None and done.automl.best is not None
+    assert listed.automl.best.trial == done.automl.best.trial
+    metric = listed.automl.metric or ""
+    assert listed.automl.best.metrics[metric] == done.automl.best.metrics[metric]
+    if isinstance(workspace, AzureWorkspace):
+        # Reading these would cost requests for every job.
+        assert {"model", "leaderboard"} <= listed.automl.unknown.keys()
+    else:
+        assert listed.automl.model == done.automl.model
     assert done.name in {job.name for job in workspace.jobs.list(kind=JobKind.AUTOML, status=JobState.COMPLETED)}
     assert workspace.jobs.list(kind=JobKind.PIPELINE) == []
     assert workspace.jobs.list(status=JobState.FAILED) == []

@@ -43,6 +43,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
             }
             for each in endpoint.deployments
         ],
+        "unknown": dict(endpoint.unknown),
     }
 
 
@@ -52,14 +53,20 @@ def _model(deployment: Deployment) -> dict[str, str] | None:
     return {"name": pointer.name, "version": pointer.version} if pointer.name else None
 
 
+def _running(endpoint: OnlineEndpoint) -> str:
+    """Whether it answers; where endpoints are never stopped, how the making of it stands."""
+    if endpoint.running is None:
+        return str(endpoint.state)
+    return "running" if endpoint.running else "not running"
+
+
 def _served(deployment: Deployment) -> str:
     pointer = deployment.model
     return f"{pointer.name}:{pointer.version}" if pointer.name else "a script"
 
 
 def _view(endpoint: OnlineEndpoint, _width: int) -> str:
-    state = "running" if endpoint.running else "not running"
-    lines = [f"{endpoint.name}: {state}" + (f" ({endpoint.detail})" if endpoint.detail else "")]
+    lines = [f"{endpoint.name}: {_running(endpoint)}" + (f" ({endpoint.detail})" if endpoint.detail else "")]
     lines += [f"  scoring    {endpoint.scoring_uri or '-'}", f"  swagger    {endpoint.swagger_uri or '-'}"]
     lines.append(f"  insights   {'on' if endpoint.insights else 'off'}")
     width = max((len(each.name) for each in endpoint.deployments), default=0)
@@ -78,13 +85,13 @@ def _list_view(endpoints: Sequence[OnlineEndpoint], _width: int) -> object:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for title in ("endpoint", "running", "model", "traffic", "scoring URI"):
+    for title in ("endpoint", "state", "model", "traffic", "scoring URI"):
         table.add_column(title, overflow="fold")
     for endpoint in endpoints:
         main = _main(endpoint)
         traffic = ", ".join(f"{name} {share}" for name, share in endpoint.traffic.items())
         model = _served(main) if main else "-"
-        cells = (endpoint.name, "yes" if endpoint.running else "no", model, traffic or "-", endpoint.scoring_uri or "-")
+        cells = (endpoint.name, _running(endpoint), model, traffic or "-", endpoint.scoring_uri or "-")
         table.add_row(*map(Text, cells))
     return table
 

@@ -40,7 +40,7 @@ def document(job: Job) -> dict[str, object]:
         "started_at": job.started_at,
         "ended_at": job.ended_at,
         "attempts": job.attempts,
-        "unknown": found.unknown,
+        "unknown": {**found.unknown, **job.unknown},
         "parent": job.parent,
         "error": job.error,
         "tags": job.tags,

@@ -70,15 +70,15 @@ def get_run_data(call: Call) -> Reply:
 
 
 def get_batch_run_data(call: Call) -> Reply:
-    wanted = Body.of(call).words("runIds") or []
+    """Many runs with their outputs, each under the key that the client gave it."""
     found: dict[str, Any] = {}
-    errors: dict[str, Any] = {}
-    for name in wanted:
+    failed: dict[str, Any] = {}
+    for key, asked in Body.of(call).sections("requests"):
         try:
-            found[name] = _run_data(call, _named(call, name))
+            found[key] = _run_data(call, _named(call, asked.text("runId", required=True)))
         except WireError as error:
-            errors[name] = {"error": {"code": error.code, "message": error.message}}
-    return Reply(value={"runs": found, "errors": errors})
+            failed[key] = {"error": {"code": error.code, "message": error.message}}
+    return Reply(value={"successfulResults": found, "failedResults": failed})
 
 
 def patch_run(call: Call) -> Reply:
