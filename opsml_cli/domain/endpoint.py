@@ -84,12 +84,26 @@ class OnlineEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Baked:
+    """How a canary went: its share of the traffic, how long and with how many requests it was watched, whether it now has
+    all of the traffic, and each objective with what was found."""
+
+    percent: int
+    seconds: float
+    requests: int
+    failures: int
+    promoted: bool
+    objectives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deployed:
-    """What `deploy` ends with."""
+    """What `deploy` ends with. `canary` None: it was none."""
 
     endpoint: OnlineEndpoint
     deployment: Deployment
     unchanged: bool
+    canary: Baked | None = None
 
 
 @dataclass(frozen=True, slots=True)

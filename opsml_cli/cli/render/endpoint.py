@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from opsml_cli.cli.render.base import Rendering
@@ -96,6 +97,13 @@ def _list_view(endpoints: Sequence[OnlineEndpoint], _width: int) -> object:
     return table
 
 
+def _deployed(done: Deployed) -> dict[str, Any]:
+    document = _endpoint(done.endpoint, done.deployment, unchanged=done.unchanged)
+    baked = done.canary
+    document["canary"] = None if baked is None else {**asdict(baked), "objectives": list(baked.objectives)}
+    return document
+
+
 def _deployed_view(done: Deployed, _width: int) -> str:
     model = done.deployment.model
     head = f"{done.endpoint.name}/{done.deployment.name}: {model.name}:{model.version} {done.deployment.state}"
@@ -103,6 +111,12 @@ def _deployed_view(done: Deployed, _width: int) -> str:
         head += ", unchanged"
     lines = [head, f"  scoring    {done.endpoint.scoring_uri or '-'}"]
     lines.append("  traffic    " + (", ".join(f"{name} {share} %" for name, share in done.endpoint.traffic.items()) or "none"))
+    if done.canary is not None:
+        baked = done.canary
+        lines.append(
+            f"  canary     {baked.percent} % for {baked.seconds:.0f}s, {baked.requests} requests; "
+            + "; ".join(baked.objectives)
+        )
     lines.append(f"  try it     opsml score {done.endpoint.name} --sample 3")
     return "\n".join(lines)
 
@@ -128,7 +142,7 @@ RENDERINGS: dict[type[Any], Rendering] = {
         columns=("endpoint", "deployment", "state", "running", "scoring_uri", "model", "traffic", "insights"),
     ),
     Deployed: Rendering(
-        document=lambda done: _endpoint(done.endpoint, done.deployment, unchanged=done.unchanged),
+        document=_deployed,
         view=_deployed_view,
         columns=("endpoint", "deployment", "state", "scoring_uri", "swagger_uri", "model", "traffic", "insights", "unchanged"),
         outputs=_deployed_outputs,
