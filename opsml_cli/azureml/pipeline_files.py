@@ -89,6 +89,25 @@ def _read(path: Path, document: Document) -> PipelineFile:
     return PipelineFile(path, component, job, tuple(found), steps, settings, defaults, value.get("description"), digest)
 
 
+def component_name(pipeline: str) -> str:
+    """The component's name for a pipeline's: endpoints are named with hyphens and capitals, components with neither."""
+    text = pipeline.lower().replace("-", "_")
+    return text if text[0].isalpha() else f"p_{text}"
+
+
+def declared(specification: Mapping[str, Any]) -> tuple[tuple[PipelineInput, ...], tuple[str, ...]]:
+    """Inputs and steps of a registered pipeline component, whose specification holds everything as text."""
+    inputs = tuple(
+        PipelineInput(str(name), str(item.get("type", "string")).lower(), item.get("default"), _true(item.get("optional")))
+        for name, item in (specification.get("inputs") or {}).items()
+    )
+    return inputs, tuple(str(name) for name in specification.get("jobs") or {})
+
+
+def _true(value: object) -> bool:
+    return str(value).casefold() == "true"
+
+
 def _port(given: object) -> tuple[dict[str, Any] | None, str | None]:
     """An input of a job as an input of a component, and the path that it has in the job."""
     if isinstance(given, Mapping):

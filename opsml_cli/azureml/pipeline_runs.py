@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml.job_mapping import error_of, job_of, seconds_between, stamp_of, state_of
 from opsml_cli.azureml.run_history import RunHistory
+from opsml_cli.domain import pipeline_deployment
 from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.pipeline import PipelineRun, Step
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
 
 VERSION = "2024-01-01-preview"
-DEPLOYMENT_PREFIX = "version-"
 _DEPLOYMENT_TAG = "azureml.deploymentname"
+_SOURCE, _BATCH = "runSource", "BatchDeployment"
 _NAMED = re.compile(r"(.+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -43,7 +44,8 @@ class PipelineRuns:
         children = () if run is None else self._history.children(job.name)
         said = {**(properties.get("tags") or {}), **(properties.get("properties") or {})}
         deployment = str(said.get(_DEPLOYMENT_TAG) or "")
-        version = deployment.removeprefix(DEPLOYMENT_PREFIX) if deployment.startswith(DEPLOYMENT_PREFIX) else None
+        own = deployment.startswith(pipeline_deployment.PREFIX)
+        version = deployment.removeprefix(pipeline_deployment.PREFIX) if own or said.get(_SOURCE) == _BATCH else None
         return PipelineRun(
             run=job.name,
             pipeline=None if version is None else _endpoint_of(job.name, job.experiment),

@@ -16,9 +16,9 @@ from opsml_cli.azureml import pipeline_files
 from opsml_cli.azureml.finishing import finished
 from opsml_cli.azureml.pipeline_files import PipelineFile
 from opsml_cli.azureml.pipeline_inputs import PipelineInputs
-from opsml_cli.azureml.pipeline_runs import DEPLOYMENT_PREFIX, VERSION, PipelineRuns, run_name
+from opsml_cli.azureml.pipeline_runs import VERSION, PipelineRuns, run_name
 from opsml_cli.azureml.wire import created_at
-from opsml_cli.domain import names
+from opsml_cli.domain import names, pipeline_deployment
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, OpsmlError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import JobState
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
 
 _ENDPOINT_VERSION = "2023-10-01"
-_MARK, _SHOWN, _DIGEST = "opsml.version", "opsml.shown", "opsml.sha256"
+_MARK = pipeline_deployment.VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,11 @@ class AzurePipelines:
         assert endpoint is not None
         default = _default(endpoint)
         # Also where an earlier call was cut off between the deployment and this.
-        if default is None or (spec.default and default != _deployment_name(version)):
+        if default is None or (spec.default and default != pipeline_deployment.name_of(version)):
             properties = endpoint["properties"]
-            self._put_endpoint(name, properties.get("description"), _deployment_name(version), endpoint.get("tags") or {})
+            self._put_endpoint(
+                name, properties.get("description"), pipeline_deployment.name_of(version), endpoint.get("tags") or {}
+            )
         return Published(self.get(name, version), ready)
 
     def get(self, name: str, version: str | None = None) -> PipelineEndpoint:
@@ -218,7 +220,7 @@ class AzurePipelines:
     def _deployments(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Those that run pipeline components, oldest first."""
         found = list(self._context.rest.pages(f"{self._endpoint_path(name)}/deployments", VERSION))
-        yield from (each for each in sorted(found, key=created_at) if _said(each))
+        yield from (each for each in sorted(found, key=created_at) if _component_id(each) is not None)
 
     def _deployment(self, name: str, version: str) -> Mapping[str, Any]:
         return next(each for each in self._deployments(name) if names.key(_version(each)) == names.key(version))
@@ -231,14 +233,14 @@ class AzurePipelines:
         wanted = version or versions.get(default or "")
         for each in found:
             if wanted is not None and names.key(_version(each)) == names.key(wanted):
-                shown = json.loads(_said(each).get(_SHOWN) or "{}")
+                inputs, steps = self._shown(each)
                 return PipelineEndpoint(
                     name=name,
                     version=_version(each),
                     default_version=versions.get(default or "", ""),
                     url=endpoint["properties"].get("scoringUri"),
-                    inputs=tuple(PipelineInput(**item) for item in shown.get("inputs", ())),
-                    steps=tuple(shown.get("steps", ())),
+                    inputs=inputs,
+                    steps=steps,
                     created_at=created_at(each),
                     description=each["properties"].get("description"),
                     versions=tuple(versions.values()),
@@ -248,6 +250,14 @@ class AzurePipelines:
             cause=f"it has {', '.join(versions.values())}" if versions else "it has none",
             fix=f"opsml pipeline show {name}",
         )
+
+    def _shown(self, deployment: Mapping[str, Any]) -> tuple[tuple[PipelineInput, ...], tuple[str, ...]]:
+        """Inputs and steps: as opsml wrote them down, or, of a deployment that somebody else made, those of its component."""
+        text = _said(deployment).get(pipeline_deployment.SHOWN)
+        if text:
+            return pipeline_deployment.read_shown(text)
+        component = self._context.rest.find(str(_component_id(deployment)), VERSION) or {}
+        return pipeline_files.declared((component.get("properties") or {}).get("componentSpec") or {})
 
     def _put_endpoint(
         self, name: str, description: str | None, default: str | None, tags: Mapping[str, str]
@@ -262,13 +272,10 @@ class AzurePipelines:
         return found
 
     def _put_deployment(self, name: str, version: str, file: PipelineFile, component: str, description: str | None) -> None:
-        inputs = [
-            {"name": item.name, "type": item.type, "default": item.default, "optional": item.optional} for item in file.inputs
-        ]
         said = {
             _MARK: version,
-            _DIGEST: file.digest,
-            _SHOWN: json.dumps({"inputs": inputs, "steps": list(file.steps)}),
+            pipeline_deployment.DIGEST: file.digest,
+            pipeline_deployment.SHOWN: pipeline_deployment.shown(file.inputs, file.steps),
         }
         body = {
             "location": self._context.region,
@@ -283,7 +290,7 @@ class AzurePipelines:
                 },
             },
         }
-        path = f"{self._endpoint_path(name)}/deployments/{_deployment_name(version)}"
+        path = f"{self._endpoint_path(name)}/deployments/{pipeline_deployment.name_of(version)}"
         answer = self._context.rest.send("PUT", path, VERSION, body)
         finished(self._context, answer, f"version {version} of pipeline {name}")
 
@@ -317,7 +324,7 @@ class AzurePipelines:
         """The id of the registered component with this content; made by the first publish of it."""
         from opsml_cli.azureml import sdk
 
-        version, own = file.digest[:16], _component_name(name)
+        version, own = file.digest[:16], pipeline_files.component_name(name)
         held = self._context.rest.find(f"{{ws}}/components/{own}/versions/{version}", VERSION)
         if held is not None:
             return str(held["id"])
@@ -328,12 +335,6 @@ class AzurePipelines:
             return str(client.components.create_or_update(component).id)
 
 
-def _component_name(pipeline: str) -> str:
-    """The component's name for a pipeline's: endpoints are named with hyphens and capitals, components with neither."""
-    text = pipeline.lower().replace("-", "_")
-    return text if text[0].isalpha() else f"p_{text}"
-
-
 def _version_for(
     spec: PublishPipeline, file: PipelineFile, deployments: Sequence[Mapping[str, Any]]
 ) -> tuple[str, Mapping[str, Any] | None]:
@@ -341,14 +342,14 @@ def _version_for(
     by_version = {names.key(_version(each)): each for each in deployments}
     if spec.version is not None:
         held = by_version.get(names.key(spec.version))
-        if held is not None and _said(held).get(_DIGEST) != file.digest:
+        if held is not None and _said(held).get(pipeline_deployment.DIGEST) != file.digest:
             raise ConflictError(
                 f"version {_version(held)} of pipeline {spec.name} exists with other content",
                 cause="a published version never changes",
                 fix="leave --version out for the next one",
             )
         return spec.version, held
-    if deployments and _said(deployments[-1]).get(_DIGEST) == file.digest:
+    if deployments and _said(deployments[-1]).get(pipeline_deployment.DIGEST) == file.digest:
         return _version(deployments[-1]), deployments[-1]
     number = len(deployments) + 1
     while str(number) in by_version:
@@ -375,8 +376,15 @@ def _said(deployment: Mapping[str, Any]) -> Mapping[str, str]:
     return found if _MARK in found else {}
 
 
+def _component_id(deployment: Mapping[str, Any]) -> str | None:
+    """The pipeline component that the deployment runs; None for one that scores by a model."""
+    configuration = (deployment.get("properties") or {}).get("deploymentConfiguration") or {}
+    found = (configuration.get("componentId") or {}).get("assetId")
+    return None if found is None else str(found)
+
+
 def _version(deployment: Mapping[str, Any]) -> str:
-    return str(_said(deployment).get(_MARK) or deployment["name"])
+    return pipeline_deployment.version_of(str(deployment["name"]), _said(deployment))
 
 
 def _state(deployment: Mapping[str, Any]) -> str:
@@ -386,10 +394,6 @@ def _state(deployment: Mapping[str, Any]) -> str:
 def _default(endpoint: Mapping[str, Any]) -> str | None:
     found = ((endpoint.get("properties") or {}).get("defaults") or {}).get("deploymentName")
     return None if found is None else str(found)
-
-
-def _deployment_name(version: str) -> str:
-    return DEPLOYMENT_PREFIX + version.replace(".", "-").replace("_", "-")
 
 
 def _setting(value: object) -> str:

@@ -7,8 +7,10 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from opsml_cli.documents import parse_document
 from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, NotAllowedError, OpsmlError, UsageError
 from opsml_cli.domain.job import Job, JobKind, JobState
@@ -24,6 +26,7 @@ from opsml_cli.local.batch.records import MODEL, BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines.definition import DATA_TYPES
 from opsml_cli.local.pipelines.runs import Labels
+from opsml_cli.local.pipelines.snapshot import Snapshot
 
 # The scoring host's spelling of a type, and the control plane's.
 TYPES = {
@@ -81,24 +84,42 @@ def _sent(item: Body, kind: str) -> dict[str, Any]:
     return {**found, "mode": "ReadOnlyMount"}
 
 
-def start(call: Call, deployment: BatchDeployment, asked: Invocation) -> None:
+def published(call: Call, component: str, said: Mapping[str, Any]) -> Snapshot | None:
+    """What a new deployment of the component runs, for the calls that come by the pipeline's name. None when this machine
+    cannot run it: the deployment is made all the same, and its calls say why."""
+    assembly = Assembly(call)
+    try:
+        settings = _settings(said.get("componentSettings", {}))
+        document = pipeline.published(assembly, lambda identity: inputs.component(call, identity), component, settings)
+        snapshot = assembly.snapshot(document)
+        snapshot.definition()
+    except (WireError, OpsmlError):
+        return None
+    return snapshot
+
+
+def start(call: Call, endpoint: BatchEndpoint, deployment: BatchDeployment, asked: Invocation) -> None:
     """Begin the run. What cannot begin for want of its inputs is recorded as a job that failed, as on Azure.
     WireError for inputs that no call may name, or that do not fit the deployment."""
     for name, item in asked.given.items():
         if "uri" in item:
             _check_uri(call, name, item["uri"])
     labels = Labels(asked.name, display_name=asked.display_name, tags=tags(deployment))
-    assembly = Assembly(call)
-    document = _document(call, assembly, deployment, asked)
+    local = call.served.local
+    version = None if deployment.version is None else (endpoint.name, deployment.version)
+    if version is not None and not deployment.asset:
+        assembly, document = _of_file(call, version, asked)
+    else:
+        assembly = Assembly(call)
+        document = _document(call, assembly, deployment, asked)
     assembly.check(document)
-    jobs = call.served.local.jobs
     try:
         _check_script(call, deployment)
-        call.served.local.pipelines.begin_snapshot(assembly.snapshot(document), labels, asked.experiment)
+        local.pipelines.begin_snapshot(assembly.snapshot(document), labels, asked.experiment, version)
     except ConflictError as error:
         raise WireError(409, f"{error.message}.", inner=("Conflict",)) from error
     except OpsmlError as error:
-        jobs.record_failed(_stillborn(call, asked, labels), error.message + (f": {error.cause}" if error.cause else ""))
+        local.jobs.record_failed(_stillborn(call, asked, labels), error.message + (f": {error.cause}" if error.cause else ""))
     resource.save_notes(call, asked.name, {"properties": properties(deployment), "createdBy": who(call)})
 
 
@@ -137,6 +158,29 @@ def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked
         environment = said.get("environmentVariables", {})
         wanted = replace(wanted, code=assembly.code(code["codeId"]), environment=environment)
     return scoring_run.document(call.served.local.root, wanted)
+
+
+def _of_file(call: Call, version: tuple[str, str], asked: Invocation) -> tuple[Assembly, dict[str, Any]]:
+    """The document of a version that was published from a file, with the call's inputs in it. 400 for an input that it does
+    not have."""
+    snapshot, definition = call.served.local.pipelines.content(*version)
+    assembly = Assembly(call, snapshot)
+    document: dict[str, Any] = parse_document(snapshot.text, source=snapshot.source, folder=Path()).value  # type: ignore[assignment]
+    ports = dict(document.get("inputs") or {})
+    for name, item in asked.given.items():
+        if name not in definition.inputs:
+            raise WireError(400, f"The pipeline has no input '{name}'.", inner=("BadArgument", "ArgumentInvalid"))
+        kind = definition.inputs[name].type
+        if "uri" in item:
+            ports[name] = {"type": kind, "path": assembly.path(f"call/{name}", kind, item["uri"])}
+        else:
+            said = ports[name] if isinstance(ports[name], dict) else {}
+            ports[name] = {
+                **{key: each for key, each in said.items() if key != "value"},
+                "type": kind,
+                "default": item["value"],
+            }
+    return assembly, {**document, "inputs": ports}
 
 
 def _settings(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,10 +25,11 @@ _STAND_IN = StoredFile("file", "0" * 64, 0)
 
 
 class Assembly:
-    """What one job needs, by the keys that its pipeline names."""
+    """What one job needs, by the keys that its pipeline names. `base`: the content that the pipeline has already."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, base: Snapshot | None = None) -> None:
         self._call = call
+        self._base = base or Snapshot(SOURCE, "", {}, {})
         self._data: dict[str, tuple[str, str]] = {}  # key: (type, uri)
         self._codes: dict[str, str] = {}
 
@@ -70,7 +71,7 @@ class Assembly:
         trees = {key: Tree("file" if kind == FILE_TYPE else "folder", (_STAND_IN,)) for key, (kind, _) in self._data.items()}
         trees |= {key: Tree("folder", (_STAND_IN,)) for key in self._codes}
         try:
-            Snapshot(SOURCE, json.dumps(document), {}, trees).definition()
+            self._joined(document, trees).definition()
         except (InvalidInputError, UsageError) as error:
             message = error.message + (f": {error.cause}" if error.cause else "")
             raise WireError(400, message, inner=("BadArgument", "ArgumentInvalid")) from error
@@ -82,7 +83,10 @@ class Assembly:
             trees[key] = self._tree(key, kind, uri)
         for key, code_id in self._codes.items():
             trees[key] = inputs.code_tree(self._call, code_id)
-        return Snapshot(SOURCE, json.dumps(document), {}, trees)
+        return self._joined(document, trees)
+
+    def _joined(self, document: Mapping[str, Any], trees: Mapping[str, Tree]) -> Snapshot:
+        return Snapshot(SOURCE, json.dumps(document), self._base.components, {**self._base.trees, **trees})
 
     def _tree(self, key: str, kind: str, uri: str) -> Tree:
         name = key.rpartition("/")[2]

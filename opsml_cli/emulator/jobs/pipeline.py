@@ -81,6 +81,22 @@ def assemble(assembly: Assembly, components: Components, properties: Mapping[str
     }
 
 
+def published(assembly: Assembly, components: Components, component: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of a pipeline component that waits for its calls: its inputs are declared, and have no values."""
+    specification = components(component)
+    jobs, _, outputs = _opened(specification, {}, {})
+    ports = _ports(specification.get("inputs") or {})
+    builder = _Builder(assembly, components)
+    builder.add(jobs, _Scope(values={name: f"${{{{parent.inputs.{_plain(name)}}}}}" for name in ports}))
+    return {
+        "type": "pipeline",
+        "settings": dict(settings),
+        "inputs": {_plain(name): _port(item) for name, item in ports.items()},
+        "outputs": {name: assembly.output(item["jobOutputType"], item) for name, item in outputs.items()},
+        "jobs": builder.steps,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Scope:
     """What `parent` means to a node: the values of the pipeline's inputs (a literal, a binding of the outermost pipeline,
@@ -274,6 +290,17 @@ def _defaults(declared: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{name}.{inner}": value for inner, value in _defaults(item.get("values") or {}).items()}
         else:
             found[name] = item.get("default") if isinstance(item, Mapping) else item
+    return found
+
+
+def _ports(declared: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The inputs of a pipeline component; those of a group under their names in it."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, item in declared.items():
+        if isinstance(item, Mapping) and item.get("type") == "group":
+            found |= {f"{name}.{inner}": value for inner, value in _ports(item.get("values") or {}).items()}
+        else:
+            found[name] = item if isinstance(item, Mapping) else {"default": item}
     return found
 
 

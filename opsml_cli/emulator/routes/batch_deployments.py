@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import NotFoundError
-from opsml_cli.emulator import inference, resources
+from opsml_cli.emulator import batch_invoke, inference, resources
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.operations import Outcome
 from opsml_cli.emulator.routes.batch_endpoints import required
@@ -38,7 +38,9 @@ def put(call: Call) -> Reply:
         kind, asset = MODEL, _model(call, properties, said)
     before = endpoint.deployment(name)
     said["by"] = before.settings.get("by") if before is not None else resources.who(call)
-    endpoint, made, new = call.served.local.batch_endpoints.put_deployment(endpoint.name, name, kind, asset, said)
+    snapshot = batch_invoke.published(call, asset, said) if kind == PIPELINE else None
+    group = call.served.local.batch_endpoints
+    endpoint, made, new = group.put_deployment(endpoint.name, name, kind, asset, settings=said, snapshot=snapshot)
     headers = call.site.operations.begin(call, "bdbes", PUT_WATCH, [endpoint.name, made.name], location="resource")
     return Reply(201 if new else 200, document(call, endpoint, made, "Updating"), headers)
 
@@ -56,9 +58,7 @@ def patch(call: Call) -> Reply:
         said["description"] = properties.text("description")
     if properties is not None and "properties" in properties:
         said["properties"] = properties.texts("properties")
-    endpoint, made, _ = call.served.local.batch_endpoints.put_deployment(
-        endpoint.name, found.name, found.kind, found.asset, said
-    )
+    endpoint, made = call.served.local.batch_endpoints.describe_deployment(endpoint.name, found.name, said)
     headers = call.site.operations.begin(call, "bdbes", PUT_WATCH, [endpoint.name, made.name], location="results")
     return Reply(202, document(call, endpoint, made, "Updating"), headers)
 
@@ -172,7 +172,7 @@ def document(call: Call, endpoint: BatchEndpoint, deployment: BatchDeployment, s
         failed = call.site.operations.failure(served, PUT_WATCH, [endpoint.name, deployment.name])
         state = "Updating" if pending else "Failed" if failed else "Succeeded"
     said = deployment.settings
-    shown = _shown_model(served, deployment) if deployment.kind == MODEL else _shown_component(deployment)
+    shown = _shown_model(served, deployment) if deployment.kind == MODEL else _shown_component(served, endpoint, deployment)
     properties = {
         "description": said.get("description"),
         "environmentId": said.get("environmentId"),
@@ -213,12 +213,14 @@ def _shown_model(served: Served, deployment: BatchDeployment) -> dict[str, Any]:
     return {"properties": said.get("properties", {}), "model": model if name else None, **{key: said.get(key) for key in kept}}
 
 
-def _shown_component(deployment: BatchDeployment) -> dict[str, Any]:
-    """The fields of a model deployment are there, at their zero values."""
+def _shown_component(served: Served, endpoint: BatchEndpoint, deployment: BatchDeployment) -> dict[str, Any]:
+    """The fields of a model deployment are there, at their zero values. A version that was published from a file has no
+    component of its own; the id says which it would be."""
     said = deployment.settings
+    asset = deployment.asset or f"{served.arm_id}/components/{endpoint.name}/versions/{deployment.version}"
     settings: Mapping[str, Any] = said.get("componentSettings", {})
     told = {
-        "ComponentDeployment.ComponentId": deployment.asset,
+        "ComponentDeployment.ComponentId": asset,
         "ComponentDeployment.Type": "pipeline",
         _CONTINUE: str(settings.get(_CONTINUE, settings.get("continue_on_step_failure", False))),
     }
@@ -226,7 +228,7 @@ def _shown_component(deployment: BatchDeployment) -> dict[str, Any]:
         "properties": {**said.get("properties", {}), **told},
         "deploymentConfiguration": {
             "deploymentConfigurationType": _COMPONENT,
-            "componentId": {"referenceType": "Id", "assetId": deployment.asset},
+            "componentId": {"referenceType": "Id", "assetId": asset},
             "settings": dict(settings),
             "tags": said.get("componentTags", {}),
             "description": said.get("componentDescription"),

@@ -30,7 +30,7 @@ def invoke(call: Call) -> Reply:
             here = replace(call, workspace=served, principal=_caller(call, served))
             deployment = _deployment(call, endpoint)
             asked = batch_invoke.read(Body.of(call), endpoint, deployment)
-            batch_invoke.start(here, deployment, asked)
+            batch_invoke.start(here, endpoint, deployment, asked)
             path = f"{served.arm_id}/batchEndpoints/{endpoint.name}/deployments/{deployment.name}"
             headers = {
                 "location": f"{call.site.base}/mferp/managementfrontend{path}?api-version={VERSION}",

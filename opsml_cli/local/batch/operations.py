@@ -1,18 +1,23 @@
-"""Batch endpoints: named entries to runs over data. A model deployment scores rows, a pipeline deployment runs a component."""
+"""Batch endpoints: named entries to runs over data. A model deployment scores rows, a pipeline deployment runs a component,
+and is a published version of the pipeline that has the endpoint's name."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opsml_cli.domain import names
+from opsml_cli.domain import names, pipeline_deployment
 from opsml_cli.domain.errors import NotFoundError, UsageError
 from opsml_cli.local.batch import records
 from opsml_cli.local.batch.records import BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
+from opsml_cli.local.pipelines import published
 from opsml_cli.local.store import Store
+
+if TYPE_CHECKING:
+    from opsml_cli.local.pipelines.snapshot import Snapshot
 
 
 class LocalBatchEndpoints:
@@ -60,16 +65,27 @@ class LocalBatchEndpoints:
             endpoint.settings = {**endpoint.settings, **settings}
             endpoint.modified_at = moment
             records.save(connection, endpoint)
+            published.of_endpoint(connection, endpoint.name)
         return endpoint, found is None
 
     def delete(self, name: str) -> None:
         with self._store.write() as connection:
-            records.remove(connection, self._found(connection, name).name)
+            found = self._found(connection, name)
+            records.remove(connection, found.name)
+            published.of_endpoint(connection, found.name)
 
     def put_deployment(
-        self, endpoint: str, name: str, kind: str, asset: str, settings: Mapping[str, Any]
+        self,
+        endpoint: str,
+        name: str,
+        kind: str,
+        asset: str,
+        *,
+        settings: Mapping[str, Any],
+        snapshot: Snapshot | None = None,
     ) -> tuple[BatchEndpoint, BatchDeployment, bool]:
-        """Add a deployment to the endpoint that is there, or replace it; the flag: it is new."""
+        """Add a deployment to the endpoint that is there, or replace it; the flag: it is new. `snapshot`: what a pipeline
+        deployment runs, its files stored."""
         names.endpoint_name(name, "deployment name")
         with self._store.write() as connection:
             found = self._found(connection, endpoint)
@@ -81,10 +97,24 @@ class LocalBatchEndpoints:
                 kind,
                 asset,
                 dict(settings),
+                None if snapshot is None else pipeline_deployment.version_of(name, settings.get("properties") or {}),
+                None if snapshot is None else snapshot.sha256,
             )
             found.deployments[names.key(name)] = made
             records.save(connection, found)
+            published.of_endpoint(connection, found.name, snapshot)
         return found, made, before is None
+
+    def describe_deployment(
+        self, endpoint: str, name: str, settings: Mapping[str, Any]
+    ) -> tuple[BatchEndpoint, BatchDeployment]:
+        """Change what is said of a deployment that is there, not what it runs."""
+        with self._store.write() as connection:
+            found = self._found(connection, endpoint)
+            deployment = self.deployment_of(found, name)
+            deployment.settings, deployment.modified_at = dict(settings), now()
+            records.save(connection, found)
+        return found, deployment
 
     def delete_deployment(self, endpoint: str, name: str) -> None:
         """The endpoint's default goes with its deployment."""
@@ -95,6 +125,7 @@ class LocalBatchEndpoints:
             if found.default == deployment.name:
                 found.default = None
             records.save(connection, found)
+            published.of_endpoint(connection, found.name)
 
     @staticmethod
     def deployment_of(endpoint: BatchEndpoint, name: str) -> BatchDeployment:

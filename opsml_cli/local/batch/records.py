@@ -16,7 +16,9 @@ PIPELINE = "pipeline"
 @dataclass(slots=True)
 class BatchDeployment:
     """What a call of the endpoint runs. `kind` MODEL: `asset` is a registered model (name:version), and its rows are scored;
-    PIPELINE: a registered pipeline component. `settings` is what the client said of it, in its own words."""
+    PIPELINE: a registered pipeline component ("": the version was published from a file). `settings` is what the client said
+    of it, in its own words; `version` the published version that a PIPELINE is, and `snapshot` its content: None when it cannot
+    run here."""
 
     name: str
     created_at: str
@@ -24,6 +26,8 @@ class BatchDeployment:
     kind: str
     asset: str
     settings: dict[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    snapshot: str | None = None
 
 
 @dataclass(slots=True)

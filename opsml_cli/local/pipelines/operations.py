@@ -13,7 +13,6 @@ from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.pipeline import (
     PipelineEndpoint,
-    PipelineInput,
     PipelineRun,
     Published,
     PublishPipeline,
@@ -23,7 +22,7 @@ from opsml_cli.domain.pipeline import (
 from opsml_cli.local import leftovers
 from opsml_cli.local.clock import now
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.pipelines import records
+from opsml_cli.local.pipelines import published, records
 from opsml_cli.local.pipelines.records import RunRecord, Version
 from opsml_cli.local.pipelines.runs import Labels, Runs, plain
 from opsml_cli.local.pipelines.values import Inputs, Value
@@ -63,7 +62,7 @@ class LocalPipelines:
             version="",
             default_version="",
             url=None,
-            inputs=_inputs(definition),
+            inputs=published.inputs_of(definition),
             steps=tuple(step.name for step in definition.steps),
             created_at=now(),
             description=definition.description,
@@ -93,7 +92,7 @@ class LocalPipelines:
                 version=version,
                 default_version=version,
                 url=None,
-                inputs=_inputs(definition),
+                inputs=published.inputs_of(definition),
                 steps=tuple(step.name for step in definition.steps),
                 created_at=now(),
                 description=spec.description or definition.description,
@@ -138,8 +137,9 @@ class LocalPipelines:
         if not unchanged:
             steps = tuple(step.name for step in definition.steps)
             description = spec.description or definition.description
-            row = Version(name, version, taken.sha256, now(), _inputs(definition), steps, description)
+            row = Version(name, version, taken.sha256, now(), published.inputs_of(definition), steps, description)
             records.insert_version(connection, row, records.next_number(connection, name), taken.document())
+        published.of_pipeline(connection, name)
         return version, unchanged
 
     def get(self, name: str, version: str | None = None) -> PipelineEndpoint:
@@ -176,6 +176,7 @@ class LocalPipelines:
                 records.delete(connection, name, endpoint.version)
             else:
                 records.delete(connection, name, None)
+            published.of_pipeline(connection, name)
 
     def _default(self, connection: sqlite3.Connection, name: str) -> tuple[str, str]:
         found = records.default_version(connection, name)
@@ -252,7 +253,7 @@ class LocalPipelines:
         return given
 
     def _resolved(self, endpoint: PipelineEndpoint, given: Mapping[str, object]) -> tuple[PipelineDefinition, dict[str, Value]]:
-        snapshot, definition = self._published(endpoint.name, endpoint.version)
+        snapshot, definition = self.content(endpoint.name, endpoint.version)
         hashes = {key: tree.sha256 for key, tree in snapshot.trees.items()}
         return definition, self.resolver(remote=True).resolve(definition, given, hashes)
 
@@ -304,7 +305,7 @@ class LocalPipelines:
         if request_key is not None and (earlier := self.runs.of_request(request_key, request_body)) is not None:
             return earlier, False
         endpoint = self.get(name, version)
-        snapshot, definition = self._published(endpoint.name, endpoint.version)
+        snapshot, definition = self.content(endpoint.name, endpoint.version)
         hashes = {key: tree.sha256 for key, tree in snapshot.trees.items()}
         values = self.resolver(remote=True).resolve(definition, given, hashes)
         run = RunRecord("", snapshot.sha256, endpoint.name, endpoint.version, values, False, request_key, request_body)
@@ -326,18 +327,24 @@ class LocalPipelines:
         name, _ = self.runs.start(run, definition, taken, experiment)
         return self.run(name)
 
-    def begin_snapshot(self, snapshot: Snapshot, labels: Labels, experiment: str | None) -> str:
+    def begin_snapshot(
+        self, snapshot: Snapshot, labels: Labels, experiment: str | None, version: tuple[str, str] | None = None
+    ) -> str:
         """Run a pipeline that was put together without a folder, its files stored already; its name. A command job is one
-        such, of one step. InvalidInputError, NotFoundError, or ConflictError for a name that is taken."""
+        such, of one step. `version`: the published pipeline and version that it came from. InvalidInputError, NotFoundError,
+        or ConflictError for a name that is taken."""
         if labels.name is not None:
             names.asset_name(labels.name, "job name")
         definition = snapshot.definition()
         self._check_assets(definition)
         values = self.resolver(remote=False).resolve(definition, {}, {key: tree.sha256 for key, tree in snapshot.trees.items()})
-        name, _ = self.runs.start(RunRecord("", snapshot.sha256, None, None, values), definition, snapshot, experiment, labels)
+        pipeline, number = version or (None, None)
+        run = RunRecord("", snapshot.sha256, pipeline, number, values)
+        name, _ = self.runs.start(run, definition, snapshot, experiment, labels)
         return name
 
-    def _published(self, name: str, version: str) -> tuple[Snapshot, PipelineDefinition]:
+    def content(self, name: str, version: str) -> tuple[Snapshot, PipelineDefinition]:
+        """What a published version holds."""
         from opsml_cli.local.pipelines.snapshot import from_document
 
         with self._store.read() as connection:
@@ -376,18 +383,3 @@ class LocalPipelines:
         from opsml_cli.local.service.process import LocalService
 
         return LocalService(self._layout).running() is not None
-
-
-def _inputs(definition: PipelineDefinition) -> tuple[PipelineInput, ...]:
-    from opsml_cli.domain.names import AssetRef
-    from opsml_cli.local.pipelines.definition import Local
-
-    found = []
-    for port in definition.inputs.values():
-        default: object = port.default
-        if isinstance(default, AssetRef):
-            default = f"azureml:{default}" if default.version is not None else f"azureml:{default.name}@latest"
-        elif isinstance(default, Local):
-            default = default.key
-        found.append(PipelineInput(port.name, port.type, default, port.optional))
-    return tuple(found)
