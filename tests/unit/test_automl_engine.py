@@ -283,6 +283,15 @@ def test_an_absent_target_suggests(tmp_path: Path) -> None:
     assert "age" in str(caught.value.cause)
 
 
+@pytest.mark.parametrize("algorithm", ["LogisticRegression", "NeuralNetwork"])
+def test_numbers_near_the_largest_can_be_learned(algorithm: str, tmp_path: Path) -> None:
+    frame = table(120)
+    frame["vast"] = np.resize([1e308, -1e308, 5e-324, 1.5, np.inf], 120)
+    outcome, _ = trained(frame, tmp_path, replace(SPEC, allowed_algorithms=(algorithm,), limits=Limits(60, max_trials=1)))
+    model = model_of(tmp_path)
+    assert outcome.best is not None and np.isfinite(model.probabilities(model.encode_frame(frame))).all()
+
+
 CELLS = st.one_of(
     st.none(),
     st.booleans(),

@@ -39,7 +39,9 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
         events.log(f"not trained on this machine, left out: {', '.join(absent)}")
     problem = prepared.problem
     threading.Thread(target=_warm, name="warm", daemon=True).start()
-    clock = Clock(started, spec.limits.timeout_seconds, _finish_seconds(problem))
+    # Writing and proving take their time by column, as preparing did: where it was slow, on a busy machine, they will be too.
+    finishing = max(_finish_seconds(problem), 0.7 * (time.monotonic() - started))
+    clock = Clock(started, spec.limits.timeout_seconds, finishing)
     plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint(), prepared.grown)
     plan.folder.mkdir(parents=True, exist_ok=True)
     search = Search(problem, plan, events)

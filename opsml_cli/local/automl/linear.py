@@ -24,6 +24,7 @@ MOST_CODES = 200  # of one column; the rarer ones share a weight
 MOST_CELLS = 4e8
 _MOST_DENSE_CELLS = 2e7
 _MOST_STEPS = 80
+_LARGEST_SQUARED = 1e145
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,9 @@ def design(problem: Problem) -> Design:
     categories = np.array([index for index, feature in enumerate(problem.features) if feature.codes], dtype=np.int64)
     values = matrix[:, numbers]
     absent = np.isnan(values)
-    counted = np.maximum((~absent).sum(axis=0), 1)
-    mean = np.where(absent, 0.0, values).sum(axis=0) / counted
-    scale = np.sqrt(np.where(absent, 0.0, (values - mean) ** 2).sum(axis=0) / counted)
-    scale = np.where(scale > 0, scale, 1.0)
-    standard = np.clip(np.where(absent, 0.0, (values - mean) / scale), -8.0, 8.0)
+    mean, scale = _moments(values, absent)
+    with np.errstate(over="ignore"):  # whatever is too far away is clipped
+        standard = np.clip(np.where(absent, 0.0, (values - mean) / scale), -8.0, 8.0)
     sizes = np.array([min(problem.features[index].codes, MOST_CODES) + 1 for index in categories], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if len(sizes) else np.zeros(0, dtype=np.int64)
     blocks = [sparse.csr_matrix(standard), sparse.csr_matrix(absent.astype(np.float64))]
@@ -93,6 +92,19 @@ def design(problem: Problem) -> Design:
     if rows.shape[0] * rows.shape[1] <= _MOST_DENSE_CELLS:  # several times faster than sparse products
         rows = rows.toarray()
     return Design(rows, numbers, mean, scale, categories, sizes, offsets)
+
+
+def _moments(values: Floats, absent: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """(mean, standard deviation or 1) of each column's values that are not `absent`."""
+    import numpy as np
+
+    counted = np.maximum((~absent).sum(axis=0), 1)
+    present = np.where(absent, 0.0, values)
+    largest = np.abs(present).max(axis=0, initial=0.0)
+    unit = np.where(largest > _LARGEST_SQUARED, largest, 1.0)  # sums of squares must stay finite
+    mean = (present / unit).sum(axis=0) / counted
+    scale = np.sqrt(np.where(absent, 0.0, (present / unit - mean) ** 2).sum(axis=0) / counted) * unit
+    return mean * unit, np.where(scale > 0, scale, 1.0)
 
 
 def run(

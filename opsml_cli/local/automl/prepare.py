@@ -125,7 +125,7 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
 
 
 def _checks(read: Target, frame: pd.DataFrame, encoding: Encoding, whole: Problem, held: Held | None) -> tuple[Guardrail, ...]:
-    missing = {str(column): float(frame[column].isna().mean()) for column in frame.columns if column != read.column}
+    missing = {str(column): float(share) for column, share in frame.isna().mean().items() if column != read.column}
     same = texts.unlearned(encoding)
     checks = [
         *guardrails.of_target(read, max(2, len(whole.folds))),
