@@ -30,6 +30,7 @@ SCORING_KEY=$(opsml endpoints keys bank-marketing --reveal -o tsv --query primar
 export SCORING_URI SCORING_KEY
 python3 "$here/consume.py" "$here/request.json"
 
+opsml bench bank-marketing --rate 50 --duration 10s --slo 'p95<250ms,errors<1%'
 opsml insights show bank-marketing
 opsml pipeline publish "$here/pipeline.yml" --name bank-marketing-retrain
 opsml pipeline trigger bank-marketing-retrain --set data=azureml:bank-marketing@latest

@@ -146,6 +146,7 @@ def _story(plan: DemoPlan) -> Generator[tuple[str, Command], object, None]:
     yield "5 Document it", ("swagger", NAME, "--save", "swagger.json")
     yield "5 Document it (add --ui to try it out in the browser)", ("swagger", NAME, "--check")
     yield "6 Score", ("score", NAME, "--sample", "5", "--proba")
+    yield "6 Score: and how fast it answers", ("bench", NAME, "--duration", "3s", "--slo", "errors<1%")
     published = yield "7 Publish the retraining pipeline", ("pipeline", "publish", plan.pipeline, "--name", PIPELINE)
     name = published.pipeline.name if isinstance(published, Published) else PIPELINE
     yield (

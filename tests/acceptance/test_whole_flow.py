@@ -23,6 +23,7 @@ Documents = dict[str, Any]
 # The story, in order; {n} is a suffix of this run. Trials and seed are fixed.
 FLOW: dict[str, str] = {
     "data register": "data register people-{n} table.csv --target-column label",
+    "data list": "data list people-{n}",
     "data show": "data show people-{n}",
     "train automl": "train automl --data people-{n}:1 --target-column label --max-trials 1 --timeout 20m --cv 2 --seed 7"
     " --experiment flow-{n}",
@@ -30,14 +31,22 @@ FLOW: dict[str, str] = {
     "deploy": "deploy --job {job} --endpoint flow-{n} --insights",
     "endpoints show": "endpoints show flow-{n}",
     "endpoints keys": "endpoints keys flow-{n}",
+    "insights enable": "insights enable flow-{n}",
+    "models list": "models list",
     "models show": "models show {model}",
     "score": "score flow-{n} rows.json --proba",
     "swagger": "swagger flow-{n}",
+    "bench": "bench flow-{n} rows.json --duration 1s --slo 'errors<100%'",
+    "insights alerts": "insights alerts flow-{n} --alert 'p95>9s for 5m'",
     "insights show": "insights show flow-{n} --since 1h",
     "pipeline publish": "pipeline publish pipeline.yml --name count-{n}",
     "pipeline show": "pipeline show count-{n}",
     "pipeline trigger": "pipeline trigger count-{n} --set table=azureml:people-{n}:1",
     "jobs show": "jobs show {job}",
+    "pipeline schedule": "pipeline schedule count-{n} --every day --at 06:00 --set table=azureml:people-{n}:1",
+    "schedules list": "schedules list",
+    "schedules disable": "schedules disable count-{n}",
+    "schedules delete": "schedules delete count-{n} --yes",
     "pipeline delete": "pipeline delete count-{n} --yes",
     "endpoints delete": "endpoints delete flow-{n} --yes",
 }
