@@ -58,6 +58,15 @@ def temporary_name(folder: Path) -> Path:
     return folder / f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
 
 
+def touched(path: Path) -> bool:
+    """Whether it is there; if so it counts as used now, which a sweep of old content heeds."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace `path` by `content` so that a reader, or a kill at any instant, sees the old or the new whole."""
     temporary = temporary_name(path.parent)

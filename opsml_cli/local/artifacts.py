@@ -73,7 +73,7 @@ class Blobs:
     def keep(self, received: Received) -> Path:
         """Give the content its final name, durably; content that is there already stays as it is."""
         final = self.path(received.sha256)
-        if final.exists():
+        if files.touched(final):
             return final
         try:
             received.path.rename(final)

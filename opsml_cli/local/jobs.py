@@ -81,7 +81,7 @@ class LocalJobs:
             record = records.load(connection, name)
             if record is None:
                 raise self._unknown(connection, name)
-        record = job_process.settle(self._layout, self._store, record)
+        record = self._settled(record)
         if record.job.kind is not JobKind.AUTOML or record.job.status is JobState.COMPLETED:
             return record.job
         with self._store.read() as connection:
@@ -101,7 +101,7 @@ class LocalJobs:
         with self._store.read() as connection:
             running = records.select(connection, statuses=unfinished, parent=parent)
         for record in running:
-            job_process.settle(self._layout, self._store, record)
+            self._settled(record)
         with self._store.read() as connection:
             found = records.select(
                 connection,
@@ -193,6 +193,15 @@ class LocalJobs:
         job = self.get(name)
         return job_report.read(job, self._layout.job(job.name) / "outputs")
 
+    def _settled(self, record: Record) -> Record:
+        """The record as it truly is. A run whose process turns out to be dead takes its commands with it."""
+        settled = job_process.settle(self._layout, self._store, record)
+        if settled.job.kind is not JobKind.AUTOML and settled.job.status.finished and not record.job.status.finished:
+            from opsml_cli.local.pipelines.dead_runs import settle_steps
+
+            settle_steps(self._layout, self._store, self, settled)
+        return settled
+
     def _same_work(self, identity: str, name: str | None) -> Record | None:
         """The job that this request continues or joins; None when there is none. ConflictError when `name` is taken by
         other work."""
@@ -200,7 +209,7 @@ class LocalJobs:
             found = records.load(connection, name) if name is not None else records.with_fingerprint(connection, identity)
         if found is None:
             return None
-        found = job_process.settle(self._layout, self._store, found)
+        found = self._settled(found)
         mine = found.fingerprint == identity and (found.died or not found.job.status.finished)
         if name is not None and not mine:
             raise ConflictError(f"job {found.job.name} exists ({found.job.status})", fix="choose another name, or leave it out")

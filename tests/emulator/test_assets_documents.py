@@ -146,6 +146,9 @@ class TestEnvironments:
         name = "AzureML-sklearn-1.0-ubuntu20.04-py38-cpu"
         assert ml.environments.get(name, version="33").image.endswith("sklearn-1.0-ubuntu20.04-py38-cpu:33")
         assert ml.environments.get(name, label="latest").version == "1"
+        shown = client.get(f"{emulator.ws}/environments/{name}")
+        assert (shown.status_code, shown.json()["properties"]["latestVersion"]) == (200, "1")
+        assert client.put(f"{emulator.ws}/environments/{name}", json={"properties": {"tags": {}}}).status_code == 400
         assert put(client, emulator, f"environments/{name}/versions/33", image=IMAGE).status_code == 400
         assert put(client, emulator, "environments/with.dot/versions/1", image=IMAGE).status_code == 400
 

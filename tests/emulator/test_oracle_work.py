@@ -70,6 +70,13 @@ def automl(table: str, **details: Any) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def submitted(arm: Arm, table: str) -> tuple[str, Any]:
+    """A training's name, and the answer to its submission."""
+    job = new_name()
+    return job, arm.put(f"/jobs/{job}", JOBS, automl(table))
+
+
 class TestAutoML:
     def test_row_37_an_unknown_job(self, arm: Arm, name: Callable[[], str]) -> None:
         unknown = name()
@@ -80,11 +87,6 @@ class TestAutoML:
             "MessageParameters",
         ]  # fmt: skip
         assert inner_codes(error) == ["NotFound", "JobNotFound"]
-
-    @pytest.fixture(scope="class")
-    def submitted(self, arm: Arm, table: str) -> tuple[str, Any]:
-        job = new_name()
-        return job, arm.put(f"/jobs/{job}", JOBS, automl(table))
 
     def test_row_38_a_new_job(self, arm: Arm, submitted: tuple[str, Any]) -> None:
         job, answer = submitted

@@ -129,6 +129,33 @@ def test_a_run(local: LocalWorkspace, tmp_path: Path, seed: int) -> None:
         assert after.reused is (before.status is JobState.COMPLETED)
 
 
+@pytest.mark.parametrize("look", ["list", "get"])
+def test_a_killed_run_takes_its_command_along_whoever_looks_first(local: LocalWorkspace, tmp_path: Path, look: str) -> None:
+    mark = tmp_path / "pid"
+    text = f"type: pipeline\njobs:\n  long:\n    type: command\n    command: echo $$ > {mark}; exec sleep 600\n"
+    begun = local.pipelines.begin_run(str(written(tmp_path / "p", text)), {}, None)
+    from opsml_cli.local import job_records
+    from opsml_cli.local.pipelines import records
+
+    def told() -> bool:
+        with local.store.read() as connection:
+            return records.steps(connection, begun.run)[0].process is not None
+
+    until(lambda: told() and mark.exists() and mark.read_text().strip(), 20)
+    with local.store.read() as connection:
+        record = job_records.load(connection, begun.run)
+    assert record is not None and record.process is not None
+    os.kill(record.process.pid, signal.SIGKILL)
+
+    def failed() -> bool:
+        found = {job.name: job for job in local.jobs.list()}[begun.run] if look == "list" else local.jobs.get(begun.run)
+        return found.status is JobState.FAILED
+
+    until(failed, 20)
+    until(lambda: not pid_alive(int(mark.read_text())), 5)
+    assert not (local.layout.step(begun.run, "long") / "code").exists()
+
+
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 24))])
 def test_the_service(local: LocalWorkspace, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -43,6 +43,8 @@ def get_container(call: Call) -> Reply:
 
 
 def put_container(call: Call) -> Reply:
+    if call.served.local.assets.find(SEGMENT, _container(call).name) is None:
+        raise _reserved(call.parameters["name"])
     versions.say(call, SEGMENT, _container(call).name)
     return get_container(call)
 
@@ -69,9 +71,7 @@ def put_version(call: Call) -> Reply:
     """A new version, or labels of one that exists. An anonymous one that is there already is answered as if it were new."""
     name, version = versions.names_of(call, dots=True)
     if _RESERVED.match(name):
-        raise WireError(
-            400, f"The environment name '{name}' begins with a reserved word.", inner=("BadArgument", "ArgumentInvalid")
-        )
+        raise _reserved(name)
     versions.names_of(call)
     body = Body.of(call).section("properties", required=True)
     said = versions.labels(body)
@@ -165,6 +165,12 @@ def _curated(call: Call, name: str, version: str) -> Version:
     return Version(name, version, created, (created, 0), properties, "Microsoft", created)
 
 
+def _reserved(name: str) -> WireError:
+    return WireError(
+        400, f"The environment name '{name}' begins with a reserved word.", inner=("BadArgument", "ArgumentInvalid")
+    )
+
+
 def _newest(call: Call, found: AssetVersion) -> Version:
     newest = call.served.local.assets.find(SEGMENT, found.name)
     return _shown(found, newest=newest is not None and newest.sequence == found.sequence)
@@ -177,16 +183,14 @@ def _shown(found: AssetVersion, *, newest: bool) -> Version:
     return documents.version_of(found, properties)
 
 
-def _every(call: Call, name: str) -> list[AssetVersion]:
-    found = list(call.served.local.assets.versions(SEGMENT, name))
-    if not found:
-        raise versions.missing(NOUN, name)
-    return found
-
-
 def _container(call: Call) -> Container:
-    name, _ = versions.names_of(call)
-    return documents.container(call, SEGMENT, name, _every(call, name))
+    name, _ = versions.names_of(call, dots=True)
+    found = call.served.local.assets.versions(SEGMENT, name)
+    if found:
+        return documents.container(call, SEGMENT, name, found)
+    if registry_id(name, "1") is None:
+        raise versions.missing(NOUN, name)
+    return Container(name, [_curated(call, name, "1")])
 
 
 def _container_properties(found: Container) -> dict[str, Any]:

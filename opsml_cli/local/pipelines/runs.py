@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,11 +12,12 @@ from opsml_cli.domain import names
 from opsml_cli.domain.errors import ConflictError, NotFoundError
 from opsml_cli.domain.job import Job, JobKind, JobState
 from opsml_cli.domain.pipeline import PipelineRun, Step
-from opsml_cli.local import job_process, job_records, leftovers, processes
+from opsml_cli.local import job_process, job_records
 from opsml_cli.local.clock import now, seconds_between
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines import records
+from opsml_cli.local.pipelines.dead_runs import settle_steps
 from opsml_cli.local.pipelines.records import RunRecord, StepRecord
 from opsml_cli.local.pipelines.values import Value
 from opsml_cli.local.store import Store
@@ -141,32 +141,8 @@ class Runs:
             run = records.load_run(connection, name) or run
             steps = records.steps(connection, name)
         if record.job.status.finished and any(not step.status.finished for step in steps):
-            steps = list(self._settle_steps(record))
+            steps = list(settle_steps(self._layout, self._store, self._jobs, record))
         return _run_view(record.job, self._workspace, run, steps)
-
-    def _settle_steps(self, record: Record) -> Sequence[StepRecord]:
-        """A dead run's steps: end what is left of their processes, and say what became of them."""
-        name = record.job.name
-        failed = record.job.status is JobState.FAILED
-        with self._store.write() as connection:
-            open_steps = [step for step in records.steps(connection, name) if not step.status.finished]
-            for step in open_steps:
-                begun = step.status is not JobState.NOT_STARTED
-                status = JobState.FAILED if begun and failed else JobState.CANCELED
-                detail = "the run's process died while it ran" if begun else "the run ended before it began"
-                records.save_step(connection, step.with_(status=status, ended_at=now(), detail=detail))
-        for step in open_steps:
-            if step.process is not None:
-                processes.end_group(step.process.pid, step.process.started, force=True)
-            folder = self._layout.step(name, step.name)
-            leftovers.sweep(folder)
-            for leftover in ("code", "inputs"):
-                shutil.rmtree(folder / leftover, ignore_errors=True)
-        for child in self._jobs.list(parent=name):
-            if not child.status.finished:
-                self._jobs.cancel(child.name)
-        with self._store.read() as connection:
-            return records.steps(connection, name)
 
 
 def _run_view(job: Job, workspace: str, run: RunRecord, steps: Sequence[StepRecord]) -> PipelineRun:

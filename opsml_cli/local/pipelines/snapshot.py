@@ -192,7 +192,7 @@ def _store(layout: Layout | None, path: Path, name: str) -> StoredFile:
             target.flush()
             os.fsync(target.fileno())
         final = layout.blobs / digest.hexdigest()
-        if final.exists():
+        if files.touched(final):
             temporary.unlink()
         else:
             temporary.chmod(0o400)

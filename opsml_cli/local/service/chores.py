@@ -1,4 +1,5 @@
-"""What the local service does beside answering: begin scheduled runs, look at alert rules. A thread for each."""
+"""What the local service does beside answering: begin scheduled runs, look at alert rules, sweep content that nothing names.
+A thread for each."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 # One look at the work: the seconds after which to look again.
 Look = Callable[[], float]
 _AFTER_TROUBLE = 1.0  # seconds
+_BETWEEN_SWEEPS = 24 * 3600.0  # seconds
 _PATIENCE = 3.0  # seconds for what is just being done when the service ends
 
 
@@ -25,7 +27,7 @@ class Chores:
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(name, make), name=name, daemon=True)
-            for name, make in (("scheduler", _scheduler), ("alerts", _alerts))
+            for name, make in (("scheduler", _scheduler), ("alerts", _alerts), ("sweep", _sweep))
         ]
 
     def __enter__(self) -> None:
@@ -63,3 +65,13 @@ def _scheduler(workspace: LocalWorkspace) -> Look:
 
 def _alerts(workspace: LocalWorkspace) -> Look:
     return workspace.alerts.look
+
+
+def _sweep(workspace: LocalWorkspace) -> Look:
+    from opsml_cli.local import unreferenced
+
+    def look() -> float:
+        unreferenced.sweep(workspace.layout, workspace.store)
+        return _BETWEEN_SWEEPS
+
+    return look

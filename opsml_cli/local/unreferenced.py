@@ -1,0 +1,81 @@
+"""Content that nothing names: what a killed upload, registration or publication had stored and never recorded."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from opsml_cli.content import files
+from opsml_cli.local.layout import Layout
+from opsml_cli.local.store import Store
+
+# A command records what it stored within minutes, and touches what it finds stored already (`files.touched`).
+OLD_SECONDS = 24 * 3600.0
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def sweep(layout: Layout, store: Store, older_than: float = OLD_SECONDS) -> int:
+    """Remove the content that no row of the database names and nobody stored or used for `older_than` seconds; how many.
+
+    Any text with its hash in it names it, so a kind of record that this module does not know keeps its content too."""
+    old = set(_old(layout.blobs, older_than)) if store.exists() else set()
+    if not old:
+        return 0
+    with store.read() as connection:
+        if old <= _named(connection):
+            return 0
+    # Once more with nothing new being recorded meanwhile.
+    with store.write() as connection:
+        return sum(_removed(layout.blobs / name, older_than) for name in sorted(old - _named(connection)))
+
+
+def _old(folder: Path, older_than: float) -> Iterator[str]:
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if _HASH.fullmatch(entry.name) and _age(Path(entry.path)) > older_than:
+            yield entry.name
+
+
+def _named(connection: sqlite3.Connection) -> set[str]:
+    """Every hash in any text of the database."""
+    found: set[str] = set()
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
+    for table in tables:
+        for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - the schema's own names
+            found.update(*(_HASH.findall(value) for value in row if isinstance(value, str)))
+    return found
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was stored or used; 0 for what is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _removed(path: Path, older_than: float) -> bool:
+    """Away from its name first, then a last look: a command that used it until then gets it back, and one that comes later
+    finds it gone, and stores it."""
+    aside = files.temporary_name(path.parent)
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return False
+    if _age(aside) <= older_than:
+        if not path.exists():
+            aside.rename(path)
+        return False
+    if aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink()
+    return True
