@@ -15,6 +15,7 @@ from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.domain.job import JobState
 from opsml_cli.local.job_process import log_path
 from opsml_cli.local.layout import Layout
+from opsml_cli.local.part_logs import part_log
 from opsml_cli.local.pipelines.definition import COMMAND_STEP
 from opsml_cli.local.pipelines.values import Value
 from opsml_cli.local.run_history import Run, RunHistory, RunKind
@@ -24,6 +25,7 @@ AUTOML_LOG = "logs/azureml/azureml_automl.log"
 PIPELINE_LOG = "logs/azureml/executionlogs.txt"
 MODEL_ARTIFACT = "outputs/mlflow-model"
 BEST_MODEL = "best_model"
+_PARTS = (RunKind.SETUP, RunKind.TRIAL, RunKind.EXPLAIN)
 _ARTIFACTS = re.compile(r"ExperimentRun/dcid\.([^/]+)(?:/|\Z)")
 _OUTPUTS = re.compile(r"azureml/([^/]+)/([^/]+)(?:/|\Z)")
 
@@ -72,14 +74,18 @@ class RunFiles:
         return {name: path for name, path in found.items() if name.startswith(prefix)}
 
     def logs(self, run: Run) -> Mapping[str, Path]:
-        """Log files by their path among the run's artifacts."""
+        """Log files by their path among the run's artifacts. Each line of a training is in one of its parts' logs."""
+        if run.kind is RunKind.FEATURIZE:
+            return {}  # it is done within the setup here
         log = log_path(self._layout, run.job.name)
         step = self._step(run)
         if step is not None and (step / "log.txt").is_file():
             log = step / "log.txt"
         elif step is not None and not run.status.finished:
             return {}  # the command has not begun
-        name = {RunKind.PIPELINE: PIPELINE_LOG, RunKind.TRIAL: AUTOML_LOG, RunKind.SETUP: AUTOML_LOG}.get(run.kind, STD_LOG)
+        if run.kind in _PARTS:
+            log = part_log(self._layout, run.job.name, self._part(run))
+        name = PIPELINE_LOG if run.kind is RunKind.PIPELINE else AUTOML_LOG if run.kind in _PARTS else STD_LOG
         return {name: log} if log.is_file() else {}
 
     def artifacts(self, run: Run) -> Mapping[str, Path]:
@@ -110,6 +116,12 @@ class RunFiles:
             return {}
         name = run.model_output if run is best else BEST_MODEL
         return {name: RunOutput(name, "mlflow_model", self._model(best), best.id, best.model_output)}
+
+    def _part(self, run: Run) -> int | None:
+        """The number of a training's part among its logs."""
+        if run.kind is RunKind.EXPLAIN:
+            return len(self._history.trials(self._history.of_job(run.job)))
+        return run.number
 
     def _step(self, run: Run) -> Path | None:
         """The folder of the step that the run is; None for what runs no command of its own."""

@@ -27,6 +27,7 @@ from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels, ModelFacts, quiet_mlflow
+from opsml_cli.local.part_logs import PartLogs
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class _Run:
         self._folder = layout.job(name)
         self._metric: str | None = None
         self._log = os.open(job_process.log_path(layout, name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._parts = PartLogs(layout, name)
 
     def run(self) -> int:
         try:
@@ -153,6 +155,7 @@ class _Run:
         spec = from_document(record.job.spec)
         self._metric = spec.metric
         tried = len(self.finished_trials())
+        self._parts.resume(tried)
         self.log(f"job {record.job.name}: {spec.task} of {spec.target_column!r} in {spec.data}, metric {spec.metric}")
         if tried:
             self.log(f"the process before this one died; going on after {tried} finished trials")
@@ -198,6 +201,7 @@ class _Run:
             description=spec.description,
             tags=spec.tags,
         )
+        self._parts.close()
         with models.stage(self._folder / "outputs" / "model", spec.model_name) as staged, self._store.write() as connection:
             record = records.load(connection, self._name)
             assert record is not None
@@ -228,6 +232,8 @@ class _Run:
         return record
 
     def _end(self, status: JobState, error: str | None) -> None:
+        self._parts.write(f"{now()} {status.value.lower()}{f': {error}' if error else ''}\n")
+        self._parts.close()
         final = end(self._store, self._name, status, error)
         self.log(f"{final.value.lower()}: {error}" if final is JobState.FAILED else final.value.lower())
 
@@ -235,7 +241,12 @@ class _Run:
 
     def log(self, text: str) -> None:
         for line in text.splitlines() or [""]:
-            os.write(self._log, f"{now()} {line}\n".encode("utf-8", "backslashreplace"))
+            stamped = f"{now()} {line}\n"
+            self._parts.write(stamped)
+            self._say(stamped)
+
+    def _say(self, stamped: str) -> None:
+        os.write(self._log, stamped.encode("utf-8", "backslashreplace"))
 
     def phase(self, text: str) -> None:
         self.log(f"-- {text}")
@@ -247,11 +258,14 @@ class _Run:
             self.log(f"check {guardrail.check}: {guardrail.status}: {guardrail.detail}")
 
     def trial(self, trial: Trial) -> None:
-        with self._store.write() as connection:
-            records.add_trial(connection, self._name, trial)
         score = trial.metrics.get(self._metric or "")
         shown = f"{self._metric} {score:.5f}" if score is not None else trial.detail or trial.state.value
-        self.log(f"trial {trial.trial} {trial.algorithm}: {shown}, {trial.duration_seconds:.1f} s")
+        shown = " ".join(f"trial {trial.trial} {trial.algorithm}: {shown}, {trial.duration_seconds:.1f} s".splitlines())
+        line = f"{now()} {shown}\n"
+        self._parts.trial(line)
+        with self._store.write() as connection:
+            records.add_trial(connection, self._name, trial)
+        self._say(line)
 
     def finished_trials(self) -> tuple[Trial, ...]:
         with self._store.read() as connection:

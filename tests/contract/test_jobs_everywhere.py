@@ -25,6 +25,7 @@ from opsml_cli.domain.job import Job, JobKind, JobState, Limits, TableSource, Ta
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
+from opsml_cli.services.jobs import follow_log, log_lines
 
 Workspace = LocalWorkspace | AzureWorkspace
 PEOPLE = AssetRef("people", "1")
@@ -201,6 +202,19 @@ def test_download_brings_outputs_and_logs(workspace: Workspace, done: Job, tmp_p
         with pytest.raises(NotFoundError):
             workspace.jobs.download(done.name, str(tmp_path / "wrong"), wrong)
     assert not (tmp_path / "wrong").exists()
+
+
+def test_following_a_log_gives_every_line_once(workspace: Workspace) -> None:
+    """As it grows, and then again from the begin: the same lines."""
+    begun = workspace.jobs.begin_automl(spec(PEOPLE, experiment="followed", max_trials=2))
+    lines = [line.message for line in follow_log(workspace, begun.name)]
+    assert finished(workspace, begun.name).status is JobState.COMPLETED
+    said = [line for line in lines if not line.startswith("==> ")]
+    assert sum(line.startswith("-- reading the data") for line in said) == 1
+    for number in range(2):
+        assert sum(line.startswith(f"trial {number} ") for line in said) == 1
+    assert len(said) == len(set(said))
+    assert [line.message for line in log_lines(workspace, begun.name)] == lines
 
 
 def test_a_log_is_read_in_pieces(workspace: Workspace, done: Job) -> None:
