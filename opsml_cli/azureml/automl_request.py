@@ -142,6 +142,6 @@ def _compute(context: Context, name: str) -> str | None:
     if found is None:
         raise NotFoundError(
             f"the workspace has no compute {name!r}",
-            fix=f"make it: opsml compute create {name}; or leave --compute out to train serverless",
+            fix=f"make it: opsml -w azure compute create {name}, or add --create-compute; without --compute it is serverless",
         )
     return str(found["name"])

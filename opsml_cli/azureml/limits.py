@@ -81,8 +81,15 @@ def quota(refusal: Refusal, what: str) -> QuotaError:
     if used is not None and limit is not None:
         free = max(limit - used, 0)
         parts.append(f"{free} of {limit} are free")
+    elif limit is not None:
+        free = limit  # how many of them are in use is not told
+        parts.append(f"{limit} there may be")
     told = f": {', '.join(parts)}" if parts else ""
-    return QuotaError(f"{what}: not enough quota or capacity{told}", cause=refusal.told(), fix=_quota_fix(free))
+    return QuotaError(
+        f"{what}: not enough quota or capacity{told}",
+        cause=refusal.told(),
+        fix=_quota_fix(free, cluster="computes/" in what),
+    )
 
 
 def _usage(text: str) -> tuple[int | None, int | None]:
@@ -94,12 +101,13 @@ def _usage(text: str) -> tuple[int | None, int | None]:
     return int(used.group(1)) if used else None, int(limit.group(1)) if limit else None
 
 
-def _quota_fix(free: int | None) -> str:
+def _quota_fix(free: int | None, *, cluster: bool) -> str:
     ask = "ask for more at https://portal.azure.com (Quotas)"
     if free is None:
         return f"choose a smaller size or another region, or {ask}"
     # A deployment reserves a fifth more, for upgrades.
-    fits = [size for size, cores in _SIZES.items() if cores * 1.2 <= free]
+    fits = [size for size, cores in _SIZES.items() if cores * (1.0 if cluster else 1.2) <= free]
     if not fits:
         return f"free some cores (delete a deployment or compute), or {ask}"
-    return f"--instance-type {fits[-1]} --instance-count 1 fits; or {ask}"
+    options = f"one node of the size {fits[-1]}" if cluster else f"--instance-type {fits[-1]} --instance-count 1"
+    return f"{options} fits; or {ask}"

@@ -11,6 +11,7 @@ from opsml_cli.domain.errors import UsageError
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]\Z", re.ASCII)
 _RESERVED = ("local", "serverless", "amlcompute")  # what stands for something that is no cluster
 
+DEFAULT_SIZE = "Standard_DS3_v2"
 THIS_MACHINE = "local"  # the name of the one compute that every local workspace has
 
 
@@ -63,7 +64,7 @@ class CreateCompute:
     """A cluster that grows from `min_nodes` to `max_nodes` with its jobs, and shrinks again after `idle_seconds`."""
 
     name: str
-    size: str = "Standard_DS3_v2"
+    size: str = DEFAULT_SIZE
     min_nodes: int = 0
     max_nodes: int = 1
     idle_seconds: float = 120.0

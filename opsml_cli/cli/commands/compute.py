@@ -10,10 +10,8 @@ import typer
 from opsml_cli.cli import options
 from opsml_cli.cli.result import Planned, Verdict
 from opsml_cli.cli.session import Session
-from opsml_cli.domain.clock import SystemClock
-from opsml_cli.domain.compute import Compute, ComputeCreated, ComputeState, CreateCompute
-from opsml_cli.domain.errors import NotFinishedError, WorkFailedError
-from opsml_cli.services.wait import wait_for
+from opsml_cli.domain.compute import DEFAULT_SIZE, Compute, ComputeCreated, CreateCompute
+from opsml_cli.services import computes as services
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The compute's name.")]
 
@@ -37,7 +35,7 @@ def show(session: Session, name: Name) -> Compute:
 def create(
     session: Session,
     name: Name,
-    size: Annotated[str, typer.Option("--size", metavar="SIZE", help="Azure's name of a machine size.")] = "Standard_DS3_v2",
+    size: Annotated[str, typer.Option("--size", metavar="SIZE", help="Azure's name of a machine size.")] = DEFAULT_SIZE,
     min_nodes: Annotated[int, typer.Option("--min-nodes", min=0, help="Nodes that stay without work.")] = 0,
     max_nodes: Annotated[int, typer.Option("--max-nodes", min=1, help="The most nodes.")] = 1,
     idle: Annotated[
@@ -55,8 +53,7 @@ def create(
     Example: opsml compute create cpu-cluster --size Standard_DS3_v2 --max-nodes 4 -w azure
     """
     spec = CreateCompute(name, size, min_nodes, max_nodes, idle, low_priority, description, dry_run)
-    computes = session.workspace.computes
-    made = computes.begin_create(spec)
+    made = session.workspace.computes.begin_create(spec)
     if dry_run:
         found = made.compute
         details: dict[str, object] = {
@@ -66,23 +63,11 @@ def create(
             "unchanged": made.unchanged,
         }
         return Planned("leave unchanged" if made.unchanged else "create", f"compute {found.name}", details)
-    if no_wait or made.compute.state.finished:
+    if no_wait:
         return _verdict(made)
-    found = wait_for(
-        lambda: computes.get(name),
-        lambda compute: compute.state.finished,
-        timeout=wait_timeout,
-        clock=SystemClock(),
-        on_update=lambda compute: session.progress.phase(f"compute {compute.name}: {compute.state}"),
-        still_running=lambda compute: NotFinishedError(
-            f"compute {compute.name} is {compute.state} still", fix=f"opsml compute show {compute.name}"
-        ),
-        slowest=5.0,
-    )
-    return _verdict(ComputeCreated(found, made.unchanged))
+    return _verdict(services.ready(session.workspace, made, session.progress, timeout=wait_timeout))
 
 
 def _verdict(made: ComputeCreated) -> ComputeCreated | Verdict:
-    if made.compute.state is not ComputeState.FAILED:
-        return made
-    return Verdict(made, WorkFailedError(f"compute {made.compute.name} could not be made", cause=made.compute.error))
+    failure = services.failure_of(made.compute)
+    return made if failure is None else Verdict(made, failure)

@@ -12,9 +12,11 @@ from opsml_cli.cli import options
 from opsml_cli.cli.result import Planned
 from opsml_cli.cli.session import Session
 from opsml_cli.domain.automl_yaml import Reading, read_automl
+from opsml_cli.domain.compute import DEFAULT_SIZE, CreateCompute
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Job, TableSource, Task
+from opsml_cli.services import computes
 from opsml_cli.services import train as services
 
 Words = list[str] | None
@@ -58,6 +60,13 @@ def automl(
     exit_score: Annotated[float | None, typer.Option("--exit-score", help="Enough: stop when the metric reaches it.")] = None,
     experiment: Annotated[str | None, typer.Option("--experiment", help="The experiment the job belongs to; Default.")] = None,
     compute: Annotated[str | None, typer.Option("--compute", help="Where to train; this machine in a local workspace.")] = None,
+    create_compute: Annotated[
+        bool, typer.Option("--create-compute", help="Make the cluster of --compute when there is none of that name.")
+    ] = False,
+    compute_size: Annotated[
+        str, typer.Option("--compute-size", metavar="SIZE", help="Of a new cluster: Azure's name of a machine size.")
+    ] = DEFAULT_SIZE,
+    compute_max_nodes: Annotated[int, typer.Option("--compute-max-nodes", min=1, help="Of a new cluster: the most nodes.")] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="Makes a training reproducible; 0.")] = None,
     gate: Annotated[
         Words, typer.Option("--gate", metavar="EXPR", help="Exit 10 unless it holds: 'AUC_weighted>=0.93', 'no leakage'.")
@@ -111,6 +120,12 @@ def automl(
         "exit_score": exit_score,
     }
     spec = _spec(session, file, _given(flags), _given(limits))
+    if create_compute:
+        name = spec.compute or session.require(None, "--compute")
+        cluster = CreateCompute(name, compute_size, max_nodes=compute_max_nodes, dry_run=dry_run)
+        computes.ensure(session.workspace, cluster, session.progress, timeout=wait_timeout)
+        if dry_run:  # there is none yet to look for
+            spec = replace(spec, compute=None)
     if dry_run:
         return _plan(session.workspace.jobs.begin_automl(spec, dry_run=True))
     return services.train(session.workspace, spec, session.progress, wait=not no_wait, timeout=wait_timeout)
