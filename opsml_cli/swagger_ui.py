@@ -125,7 +125,7 @@ def serve(target: Target, port: int, ready: Callable[[str], None]) -> None:
     import uvicorn
 
     target.document()  # an endpoint that is not there is an error now, not a page that fails
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

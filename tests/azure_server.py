@@ -113,6 +113,7 @@ def azure_server(folder: Path) -> Iterator[AzureServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body leave apart
 
         def _any(self) -> None:
             length = int(self.headers.get("content-length") or 0)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import Opsml, Ran
@@ -33,9 +33,30 @@ TOOLS = {".git", ".ci", ".venv", ".hypothesis", ".pytest_cache", ".mypy_cache", 
 _before: set[str] = set()
 
 
-def pytest_configure() -> None:
-    os.environ[SESSION] = uuid.uuid4().hex
-    _before.update(_files_of_the_checkout())
+WORKERS = 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Whole stages (`pytest`, `pytest -m slow`) wait a lot for processes: two workers of pytest-xdist share them, a module
+    staying with one of them. Chosen tests run in this process, where they start sooner; `-n` decides otherwise."""
+    option = config.option
+    if _is_worker(config) or not config.pluginmanager.has_plugin("xdist") or option.numprocesses is not None:
+        return
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not option.keyword and not option.lf
+    if whole and not option.collectonly and not option.usepdb:
+        option.numprocesses, option.dist = WORKERS, "loadfile"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[SESSION] = uuid.uuid4().hex  # of pytest-xdist's workers each has its own
+    if not _is_worker(config):
+        _before.update(_files_of_the_checkout())
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another pytest, as `-n 2` has it."""
+    return hasattr(config, "workerinput")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,12 +71,29 @@ def _no_folder_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when a process or a file of it is left."""
-    left = [f"process {each}" for each in _processes_left(seconds=15.0)]
+    """Fail the run when a process or a file of it is left. Every worker looks for its own processes; files are looked for
+    once, when all workers have ended."""
+    config = session.config
+    left = config.stash.setdefault(_LEFT, [])
+    if not _distributes(config):
+        left += [f"process {each}" for each in _processes_left(seconds=15.0)]
+    if _is_worker(config):
+        config.workeroutput["left"] = left  # type: ignore[attr-defined] # pytest-xdist's
+        return
     left += [f"file {name}" for name in sorted(set(_files_of_the_checkout()) - _before - _tracked())]
     if left:
-        session.config.stash[_LEFT] = left
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _distributes(config: pytest.Config) -> bool:
+    """Whether the tests run in workers of this process."""
+    return config.pluginmanager.has_plugin("dsession")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended: what it found is told by the run."""
+    node.config.stash.setdefault(_LEFT, []).extend(getattr(node, "workeroutput", {}).get("left", []))
 
 
 _LEFT = pytest.StashKey[list[str]]()

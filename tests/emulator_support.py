@@ -147,7 +147,7 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
     application, secret = Principals(workspace.layout, workspace.store).default(f"/subscriptions/{names.subscription}")
     faults = options.setdefault("faults", Faults())
     served_with = settings(workspace.layout, datetime.now(UTC))
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
     port = int(listener.getsockname()[1])

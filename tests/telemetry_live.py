@@ -42,7 +42,7 @@ class Elders:
 @contextmanager
 def serving(application: Any, port: int = 0, http: Any = "auto") -> Iterator[int]:
     """`application(port)` gives the ASGI application; served on 127.0.0.1 until the block ends; the port."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     bound = listener.getsockname()[1]

@@ -199,7 +199,7 @@ def check_port(port: int) -> None:
 def _listen(ports: Sequence[int]) -> socket.socket:
     """A listening socket on the first of `ports` that can be had (0: any free one). OSError, that of the last."""
     for port in ports:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name != "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

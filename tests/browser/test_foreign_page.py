@@ -45,12 +45,12 @@ const attempt = async (name, options) => {
     document.head.append(script);
   });
   if (method !== "GET") {
-    const frame = document.createElement("iframe"); frame.name = "out"; document.body.append(frame);
+    const frame = document.createElement("iframe"); frame.name = `out-${performance.now()}`; document.body.append(frame);
     const form = document.createElement("form");
-    form.action = url; form.method = "POST"; form.target = "out"; form.enctype = "text/plain";
+    form.action = url; form.method = "POST"; form.target = frame.name; form.enctype = "text/plain";
     const field = document.createElement("input"); field.name = body; field.value = "";
     form.append(field); document.body.append(form);
-    await new Promise(next => { frame.onload = next; form.submit(); setTimeout(next, 5000); });
+    await new Promise(next => { frame.onload = next; form.submit(); });
   }
   done(learned);
 })();

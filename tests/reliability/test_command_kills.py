@@ -105,10 +105,7 @@ def instants(machine: Machine, count: int, seed: int, *words: str) -> Iterator[t
     assert killed >= count // 3
 
 
-COUNTS = [5, pytest.param(20, marks=pytest.mark.slow)]
-
-
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [5, pytest.param(15, marks=pytest.mark.slow)])
 def test_publish(machine: Machine, count: int) -> None:
     words = ("pipeline", "publish", str(machine.file), "--name", "killed")
     known = {"1", "2"}
@@ -124,7 +121,7 @@ def test_publish(machine: Machine, count: int) -> None:
     assert machine.read("pipeline", "trigger", "killed")["status"] == "Completed"
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_a_run(machine: Machine, count: int) -> None:
     words = ("pipeline", "run", str(machine.file))
 
@@ -143,7 +140,8 @@ def test_a_run(machine: Machine, count: int) -> None:
     assert machine.read(*words)["status"] == "Completed"
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [12])
 def test_the_service(machine: Machine, count: int) -> None:
     for number, acknowledged in instants(machine, count, 13, "local", "up"):
         status = machine.read("local", "status")

@@ -81,17 +81,17 @@ def kill_and_go_on(workspace: LocalWorkspace, data: AssetRef, delays: list[float
     assert folders >= {model.version for model in models}
 
 
-def test_a_training_killed_at_ten_instants_goes_on(workspace: LocalWorkspace, tmp_path: Path) -> None:
+def test_a_training_killed_at_five_instants_goes_on(workspace: LocalWorkspace, tmp_path: Path) -> None:
     data = register(workspace, tmp_path)
     draw = random.Random(20261124)
-    kill_and_go_on(workspace, data, [draw.uniform(0, 3) for _ in range(10)])
+    kill_and_go_on(workspace, data, [draw.uniform(0, 3) for _ in range(5)])
 
 
 @pytest.mark.slow
-def test_a_training_killed_at_forty_instants_goes_on(workspace: LocalWorkspace, tmp_path: Path) -> None:
+def test_a_training_killed_at_twenty_five_instants_goes_on(workspace: LocalWorkspace, tmp_path: Path) -> None:
     data = register(workspace, tmp_path)
     draw = random.Random(7)
-    kill_and_go_on(workspace, data, [draw.uniform(0, 4) for _ in range(40)])
+    kill_and_go_on(workspace, data, [draw.uniform(0, 4) for _ in range(25)])
 
 
 def test_the_reason_names_the_last_thing_it_said(workspace: LocalWorkspace, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_launcher_killed_at_any_instant_leaves_one_job_or_none(workspace: Loca
         "1",
     ]
     draw = random.Random(3)
-    for _ in range(6):
+    for _ in range(4):
         launcher = subprocess.Popen(
             [sys.executable, "-m", "opsml_cli", *command, "--cv", "2", "--no-wait", "-q"],
             cwd=tmp_path,

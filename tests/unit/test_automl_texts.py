@@ -57,7 +57,7 @@ def test_sentences_are_text_and_categories_are_not() -> None:
 
 
 def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
-    outcome = train(spec(), Tables(reviews(400)), tmp_path, _Quiet())
+    outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, _Quiet())
     assert outcome.test_metrics is not None
     assert outcome.test_metrics["AUC_weighted"] > 0.99
     model = scoring.load(str(tmp_path / "outputs" / "model" / "data" / "data"))

@@ -93,7 +93,7 @@ def test_an_address_that_answers_is_seen(tmp_path: Path) -> None:
         def log_message(self, *arguments: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         base = f"http://127.0.0.1:{server.server_address[1]}"
         found = (source.answers(f"{base}/bank.csv"), source.answers(f"{base}/missing.csv"))

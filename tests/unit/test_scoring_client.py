@@ -47,6 +47,7 @@ def serve() -> Iterator[Callable[[Server], str]]:
     def start(server: Server) -> str:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body leave apart
 
             def do_GET(self) -> None:
                 found = server.document if self.path == "/prefix/swagger.json" else None
@@ -69,7 +70,7 @@ def serve() -> Iterator[Callable[[Server], str]]:
             def log_message(self, *_: object) -> None: ...
 
         found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=found.serve_forever, daemon=True).start()
+        threading.Thread(target=found.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         running.append(found)
         return f"http://127.0.0.1:{found.server_address[1]}/prefix/score"
 

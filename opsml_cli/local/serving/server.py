@@ -233,7 +233,8 @@ def _bind(record: EndpointRecord, root: Path) -> socket.socket:
     # A killed server's workers let go of the port an instant later: its own port is worth a short wait.
     own = [record.port] * int(OWN_PORT_SECONDS / 0.1) if record.port is not None else []
     for port in [*own, *wished, 0]:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # By this protocol asyncio knows connections whose small packets must not wait for others.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         # On Windows this option would let two servers share a port.
         if os.name != "nt":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
