@@ -1,7 +1,7 @@
 """`opsml train automl` beside other AutoML tools: the same rows, the same budget, one at a time, on data none has seen.
 
-    python benchmarks/automl.py [--set bank|tables] [--engines opsml,autogluon-best,…] [--seconds 60] [--seeds 0,1,2]
-                                [--work DIR] [--report] [--data DIR]
+    python benchmarks/automl.py [--set bank|tables|served|leakage] [--engines opsml,autogluon-best,…]
+                                [--seconds 60] [--seeds 0,1,2] [--work DIR] [--report] [--data DIR]
 
 Each tool gets a virtual environment of its own below DIR (made on first use; the whole is some gigabytes), each finished
 result is a file there, and a run that was ended goes on where it was. `--report` only prints what is there. Everything takes
@@ -9,7 +9,10 @@ hours: run it on a quiet machine, for the budget is time. H2O needs a Java.
 
 bank: bank marketing, AUC, differences by a bootstrap over groups of identical rows, all seeds together.
 tables: the data sets of DIR/tabular and those that scikit-learn ships, paired splits, mean rank, and a t-test corrected for
-resampling (Nadeau and Bengio). AutoGluon is installed without its neural networks (PyTorch alone is larger than all the rest).
+resampling (Nadeau and Bengio).
+served, leakage: opsml alone on bank marketing; exit 1 when the served model is larger or slower than promised, or the leaking
+column is not told with both figures.
+AutoGluon is installed without its neural networks (PyTorch alone is larger than all the rest).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from automl_checks import leakage, served
 from automl_data import DataSet, bank, split, tables
 from automl_statistics import bootstrap, corrected, loss, ranks, shown_metric
 
@@ -171,7 +175,7 @@ def report_tables(sets: Sequence[DataSet], engines: Sequence[str], seconds: floa
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=("bank", "tables"), default="bank")
+    parser.add_argument("--set", choices=("bank", "tables", "served", "leakage"), default="bank")
     parser.add_argument("--engines", default=None, help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--only", default=None, help="names of data sets, with commas")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -192,6 +196,9 @@ def main() -> int:
         sets = [data for data in sets if data.name in options.only.split(",")]
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
+    if options.set in ("served", "leakage"):
+        kept = {"served": served, "leakage": leakage}[options.set](bank(options.data), work, options.seconds)
+        return 0 if kept else 1
     if not options.report:
         for seed in seeds:
             for data in sets:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,28 @@ def test_the_terminal_shows_the_figures(trained, opsml) -> None:
     ):
         assert word in out
     assert "\x1b" not in out
+
+
+def test_a_leaking_column_is_told_with_the_figures_with_it_and_without(tmp_path: Path, opsml) -> None:
+    draw = random.Random(3)
+    lines = ["age,after,label"]
+    for _ in range(300):
+        age = draw.randint(18, 90)
+        label = age + draw.gauss(0, 25) > 55
+        lines.append(f"{age},{(label != (draw.random() < 0.06)) + draw.gauss(0, 0.1):.3f},{'yes' if label else 'no'}")
+    (tmp_path / "calls.csv").write_text("\n".join(lines) + "\n")
+    asked = ("train", "automl", "--data", "calls.csv", "--target-column", "label", "--timeout", "20s", "--max-trials", "1")
+    code, out, err = opsml(*asked, "--cv", "2", "-o", "json")
+    assert code == 0, err
+    job = json.loads(out)["job"]
+    said = next(x for x in json.loads(opsml("jobs", "report", job, "-o", "json").stdout)["guardrails"] if "leak" in x["check"])
+    figures = re.search(r"'after' alone reaches AUC (0\.\d{3}).* AUC (0\.\d{3}) with, (0\.\d{3}) without", said["detail"])
+    assert said["status"] == "warning" and figures is not None, said
+    alone, together, honest = map(float, figures.groups())
+    assert together > honest + 0.05 and alone > 0.9
+    assert f"{together:.3f} with, {honest:.3f} without" in opsml("jobs", "report", job).stdout
+    assert opsml("jobs", "report", job, "--save", "page.html").exit_code == 0
+    assert f"{together:.3f} with, {honest:.3f} without" in (tmp_path / "page.html").read_text()
 
 
 def test_a_regression_shows_its_residuals(trained, opsml) -> None:

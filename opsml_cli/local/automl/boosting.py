@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 4000
 _PATIENCE = 40
+_WORTH_OF_CLASSES = 0.001  # three classes and more that are told apart almost surely improve a little for ever: end before
 _CATEGORIES_SPLIT_NATIVELY = 400  # more codes than this: LightGBM's category splits overfit and take long
 
 
@@ -171,6 +172,8 @@ def fit_fold(
     if rounds is None:
         booster.add_valid(valid, "valid")
     best, best_round, done = float("inf"), 0, 0
+    mark, mark_round = float("inf"), 0  # the last improvement that was worth its rounds
+    worth = 1.0 - (_WORTH_OF_CLASSES if problem.outputs > 2 else 0.0)
     for done in range(1, (rounds or MOST_ROUNDS) + 1):
         if booster.update():
             best_round = best_round or done
@@ -179,7 +182,9 @@ def fit_fold(
             loss = booster.eval_valid()[0][2]
             if loss < best - 1e-12:
                 best, best_round = loss, done
-            elif done - best_round >= _PATIENCE:
+            if loss < mark * worth - 1e-12:
+                mark, mark_round = loss, done
+            elif done - mark_round >= _PATIENCE:
                 break
         if watch.stopped():
             raise StoppedError

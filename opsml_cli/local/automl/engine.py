@@ -72,7 +72,7 @@ def _warm() -> None:
 
 
 def _leakage(prepared: Prepared, clock: Clock, events: Events) -> Guardrail:
-    """Single-column skill, and for suspects what a quick model reaches with and without them, when there is time for it."""
+    """Single-column skill, and for suspects what a quick model reaches with and without them."""
     from opsml_cli.local.automl.quick import with_and_without
 
     problem = prepared.problem
@@ -82,7 +82,7 @@ def _leakage(prepared: Prepared, clock: Clock, events: Events) -> Guardrail:
         suspects = [name for _, name in guardrails.suspected(skills, problem)]
         columns = {feature.column for feature in problem.features}
         if suspects and set(suspects) != columns:
-            pair = with_and_without(problem, suspects, min(clock.total * 0.08, 20.0), events.stop_requested)
+            pair = with_and_without(problem, suspects, min(max(1.0, clock.total * 0.08), 20.0), events.stop_requested)
     except boosting.StoppedError:
         pair = None
     except ValueError as error:

@@ -69,9 +69,10 @@ def _boosted(cost: float, **changes: object) -> Candidate:
     return Candidate(LIGHTGBM, {**_BASE, **changes}, cost)
 
 
-def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False) -> list[Candidate]:
+def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False, outputs: int = 1) -> list[Candidate]:
     """The fixed part, best first impression first. Small tables get trees that need fewer rows; `skewed` targets (see
-    Problem) are learned by their logarithm too."""
+    Problem) are learned by their logarithm too. With more than two classes (`outputs`) a round is a tree for each: the first
+    trial learns in larger steps (measured: half of the time and a smaller log loss on satellite images and on digits)."""
     small = rows < 5000
     leaf = 20 if rows >= 2000 else max(2, rows // 100)
     fine = 1023 if rows >= 10_000 else 255
@@ -90,6 +91,9 @@ def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = F
                  bagging_fraction=0.8, lambda_l2=5.0),
         Candidate(RANDOM_TREES, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
     ]  # fmt: skip
+    if outputs > 2:
+        listed[0] = _boosted(0.5, min_data_in_leaf=leaf, num_leaves=15 if small else 31, learning_rate=0.1,
+                             feature_fraction_bynode=0.4)  # fmt: skip
     listed.insert(4, Candidate(NEURAL, {"units": 64, "alpha": 0.001, "learning_rate": 0.002}, 3.0))
     if skewed:
         logged = [

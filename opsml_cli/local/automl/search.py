@@ -140,7 +140,7 @@ class Search:
             self.unfinished.append(_empty("0", wanted, JobState.FAILED, 0.0, reason))
             return
         skewed = problem.skewed
-        yield from portfolio.portfolio(problem.task, rows, usable, skewed=skewed)
+        yield from portfolio.portfolio(problem.task, rows, usable, skewed=skewed, outputs=problem.outputs)
         yield from portfolio.random_candidates(problem.task, rows, usable, problem.seed, skewed=skewed)
 
     def _enough(self) -> bool:
