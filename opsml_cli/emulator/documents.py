@@ -38,9 +38,7 @@ def version_of(found: AssetVersion, properties: Mapping[str, Any] | None = None)
 def containers(call: Call, kind: str, found: Iterable[AssetVersion]) -> list[Container]:
     """The names of `found` (newest first) with their versions."""
     said = versions.said_of_all(call, kind)
-    by_name: dict[str, list[Version]] = {}
-    for each in found:
-        by_name.setdefault(each.name.casefold(), []).append(version_of(each))
+    by_name = versions.by_name(version_of(each) for each in found)
     return [Container(every[0].name, every, said.get(key, {})) for key, every in by_name.items()]
 
 

@@ -6,9 +6,9 @@ is an annotation with an empty version."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.resources import envelope, location, ordered, page, system_data, viewed, who
@@ -18,6 +18,20 @@ from opsml_cli.local.clock import now
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_]{0,254}\Z", re.ASCII)
 _VERSION = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-_.]{0,254}\Z", re.ASCII)
+
+
+class Named(Protocol):
+    """A version as this machine keeps it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def created_at(self) -> str: ...
+
+
+Kept = TypeVar("Kept", bound=Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,41 @@ class Container:
         """One more than the highest version that is a number."""
         numbers = [int(each.version) for each in self.versions if each.version.isascii() and each.version.isdigit()]
         return str(max(numbers, default=0) + 1)
+
+
+def by_name(found: Iterable[Kept]) -> dict[str, list[Kept]]:
+    """Versions by their names without case, each name's in the order of `found`."""
+    groups: dict[str, list[Kept]] = {}
+    for each in found:
+        groups.setdefault(each.name.casefold(), []).append(each)
+    return groups
+
+
+def of_records(
+    call: Call, kind: str, found: Sequence[Kept], properties: Callable[[Call, Kept, Mapping[str, Any]], Mapping[str, Any]]
+) -> list[Version]:
+    """Versions as the wire shows them, in the order of `found`, which are newest first. `properties` makes those of one from
+    it and from what clients said of it."""
+    if not found:
+        return []
+    with call.served.local.store.read() as connection:
+        said = notes.of_kind(connection, kind, found[0].name if len(found) == 1 else None)
+    shown = []
+    for place, each in enumerate(found):
+        of_it = said.get((each.name.casefold(), each.version.casefold()), {})
+        shown.append(
+            Version(
+                name=each.name,
+                version=each.version,
+                created_at=each.created_at,
+                order=(each.created_at, -place),
+                properties=properties(call, each, of_it),
+                created_by=of_it.get("createdBy"),
+                modified_at=of_it.get("modifiedAt") or each.created_at,
+                modified_by=of_it.get("modifiedBy"),
+            )
+        )
+    return shown
 
 
 def names_of(call: Call, *, dots: bool = False) -> tuple[str, str]:

@@ -13,7 +13,6 @@ from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.resources import who
 from opsml_cli.emulator.versions import Container, Version
 from opsml_cli.emulator.wire import Call, Reply, Route
-from opsml_cli.local import annotations as notes
 from opsml_cli.local.clock import now
 from opsml_cli.local.storage.views import data_path
 
@@ -24,9 +23,7 @@ _DELETIONS = ("CreatedGreaterThan", "LastAccessedGreaterThan")
 
 def list_containers(call: Call) -> Reply:
     said = versions.said_of_all(call, SEGMENT)
-    by_name: dict[str, list[DataAsset]] = {}
-    for asset in call.served.local.data.versions():
-        by_name.setdefault(asset.name.casefold(), []).append(asset)
+    by_name = versions.by_name(call.served.local.data.versions())
     found = [Container(assets[0].name, _versions(call, assets), said.get(key, {})) for key, assets in by_name.items()]
     return versions.containers_listed(call, SEGMENT, found, _container_properties)
 
@@ -117,27 +114,7 @@ def _container_properties(found: Container) -> dict[str, Any]:
 
 
 def _versions(call: Call, assets: Sequence[DataAsset]) -> list[Version]:
-    """Versions as the wire shows them, in the order of `assets`, which are newest first."""
-    if not assets:
-        return []
-    with call.served.local.store.read() as connection:
-        said = notes.of_kind(connection, SEGMENT, assets[0].name if len(assets) == 1 else None)
-    found = []
-    for place, asset in enumerate(assets):
-        of_it = said.get((asset.name.casefold(), asset.version.casefold()), {})
-        found.append(
-            Version(
-                name=asset.name,
-                version=asset.version,
-                created_at=asset.created_at,
-                order=(asset.created_at, -place),
-                properties=_properties(call, asset, of_it),
-                created_by=of_it.get("createdBy"),
-                modified_at=of_it.get("modifiedAt") or asset.created_at,
-                modified_by=of_it.get("modifiedBy"),
-            )
-        )
-    return found
+    return versions.of_records(call, SEGMENT, assets, _properties)
 
 
 def _properties(call: Call, asset: DataAsset, said: Mapping[str, Any]) -> dict[str, Any]:

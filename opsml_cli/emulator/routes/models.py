@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,7 +16,6 @@ from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.resources import who
 from opsml_cli.emulator.versions import Container, Version
 from opsml_cli.emulator.wire import Call, Reply, Route
-from opsml_cli.local import annotations as notes
 from opsml_cli.local.clock import now
 from opsml_cli.local.model_adoption import KIND, AdoptModel
 from opsml_cli.local.storage.views import model_path
@@ -28,9 +28,7 @@ _GROUP = "resourceGroups"
 
 def list_containers(call: Call) -> Reply:
     said = versions.said_of_all(call, KIND)
-    by_name: dict[str, list[Model]] = {}
-    for model in call.served.local.models.versions():
-        by_name.setdefault(model.name.casefold(), []).append(model)
+    by_name = versions.by_name(call.served.local.models.versions())
     found = [Container(models[0].name, _versions(call, models), said.get(key, {})) for key, models in by_name.items()]
     named = [each for each in found if not all(version.properties["isAnonymous"] for version in each.versions)]
     return versions.containers_listed(call, SEGMENT, named, _container_properties)
@@ -159,27 +157,9 @@ def _container_properties(found: Container) -> dict[str, Any]:
 
 
 def _versions(call: Call, models: Sequence[Model]) -> list[Version]:
-    """Versions as the wire shows them, in the order of `models`, which are newest first."""
-    if not models:
-        return []
-    with call.served.local.store.read() as connection:
-        said = notes.of_kind(connection, KIND)
-    found = []
-    for place, model in enumerate(models):
-        of_it = said.get((model.name.casefold(), model.version.casefold()), {})
-        found.append(
-            Version(
-                name=model.name,
-                version=model.version,
-                created_at=model.created_at,
-                order=(model.created_at, -place),
-                properties=_properties(call, model, of_it),
-                created_by=of_it.get("createdBy"),
-                modified_at=of_it.get("modifiedAt") or model.created_at,
-                modified_by=of_it.get("modifiedBy") or of_it.get("createdBy") or "opsml",
-            )
-        )
-    return found
+    """Who made a version counts as who changed it last, until somebody does."""
+    shown = versions.of_records(call, KIND, models, _properties)
+    return [replace(each, modified_by=each.modified_by or each.created_by or "opsml") for each in shown]
 
 
 def _properties(call: Call, model: Model, said: Mapping[str, Any]) -> dict[str, Any]:
