@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # What the SDK makes of the portal's address in `routes/metadata.py`, and asks data-plane tokens for.
 ML_AUDIENCE = "https://ml.azure.localhost"
 PUBLIC_AUDIENCE = "https://ml.azure.com"
+STORAGE = "https://storage.azure.com"
 LIFETIME_SECONDS = 3599
 
 
@@ -62,6 +63,11 @@ class Identity:
     def scoring(self) -> frozenset[str]:
         """The audiences of tokens for endpoints: the SDK asks for the public cloud's name, whatever the cloud."""
         return self.data_plane | {PUBLIC_AUDIENCE, PUBLIC_AUDIENCE + "/"}
+
+    @property
+    def issued(self) -> frozenset[str]:
+        """The audiences of all tokens that are given out; the storage gives one no right here, as without a role on Azure."""
+        return self.scoring | {STORAGE}
 
     def issue(self, application: Application, audience: str, tenant: str) -> tuple[str, int]:
         """A token for the resource `audience`, and the seconds that it is valid."""

@@ -17,7 +17,7 @@ def token(call: Call) -> Reply:
     audience = asked.removesuffix(".default")
     # `https://host//.default` asks for `https://host/`, `https://host/.default` for `https://host`.
     audience = audience.removesuffix("/") if asked.endswith(".default") else audience
-    if audience.rstrip("/") not in {each.rstrip("/") for each in call.site.identity.scoring}:
+    if audience.rstrip("/") not in {each.rstrip("/") for each in call.site.identity.issued}:
         return _oauth_error(
             400, "invalid_resource", f"AADSTS500011: The resource principal named {audience} was not found in the tenant."
         )
