@@ -1,6 +1,7 @@
 """Run the SDK's own end-to-end tests against the emulator, and state in docs/peer-tests.md how many pass.
 
     python tests/peer/run.py                    every suite, then the page
+    python tests/peer/run.py --resume           the same, without the suites that an earlier run of this checkout got through
     python tests/peer/run.py --suite data -k list    some tests, without the page
 
 The tests come from the source distribution of the installed SDK, which is fetched into build/peer and never committed."""
@@ -10,12 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -36,6 +38,7 @@ from opsml_cli.emulator.identity import ML_AUDIENCE  # noqa: E402
 from opsml_cli.local.storage.account import account_key  # noqa: E402
 
 CACHE = CHECKOUT / "build" / "peer"
+RESULTS = CACHE / "results"  # a file a suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,14 @@ class Result:
     reason: str = ""
 
 
-def run(suites: Sequence[str], select: Sequence[str] = (), keep: Path | None = None) -> list[Result]:
-    """The results of `suites`, in their order. Unreachable when the package index gives no source distribution."""
+def run(
+    suites: Sequence[str],
+    select: Sequence[str] = (),
+    keep: Path | None = None,
+    ended: Callable[[str, list[Result]], None] = lambda suite, results: None,
+) -> list[Result]:
+    """The results of `suites`, in their order; `ended` is told those of each. Unreachable when the package index gives no
+    source distribution."""
     sdist = fetched(CACHE)
     with tempfile.TemporaryDirectory(prefix="opsml-peer-") as made:
         folder = keep or Path(made)
@@ -57,7 +66,9 @@ def run(suites: Sequence[str], select: Sequence[str] = (), keep: Path | None = N
         with _emulator(folder) as environment:
             results = []
             for suite in suites:
-                results += _suite(suite, work, environment, select)
+                found = _suite(suite, work, environment, select)
+                ended(suite, found)
+                results += found
     return results
 
 
@@ -142,18 +153,35 @@ def main() -> int:
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this one; may be repeated")
     parser.add_argument("-k", dest="select", help="only tests whose names fit, as pytest's -k")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it, for a look at logs")
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier run of every suite was ended")
     given = parser.parse_args()
+    partly = bool(given.suite or given.select)
+    if not partly and not given.resume:
+        shutil.rmtree(RESULTS, ignore_errors=True)
+    suites = [suite for suite in given.suite or SUITES if not (given.resume and _kept(suite).exists())]
+
+    def ended(suite: str, found: list[Result]) -> None:
+        for each in found:
+            reason = next(iter(each.reason.splitlines()), "")[:150]
+            print(f"{each.outcome:8} {each.suite:22} {each.test.rpartition('::')[2]}  {reason}", flush=True)
+        if not partly:
+            RESULTS.mkdir(parents=True, exist_ok=True)
+            _kept(suite).write_text(json.dumps([asdict(each) for each in found]), encoding="utf-8")
+
     try:
-        results = run(given.suite or list(SUITES), ["-k", given.select] if given.select else [], given.keep)
+        run(suites, ["-k", given.select] if given.select else [], given.keep, ended)
     except Unreachable as error:
         print(error, file=sys.stderr)
         return 3
-    for each in results:
-        reason = next(iter(each.reason.splitlines()), "")[:150]
-        print(f"{each.outcome:8} {each.suite:22} {each.test.rpartition('::')[2]}  {reason}")
-    if not given.suite and not given.select:
-        write_page(CHECKOUT / "docs" / "peer-tests.md", results)
+    if not partly:
+        found = [Result(**each) for suite in SUITES for each in json.loads(_kept(suite).read_text(encoding="utf-8"))]
+        write_page(CHECKOUT / "docs" / "peer-tests.md", found)
+        shutil.rmtree(RESULTS)
     return 0
+
+
+def _kept(suite: str) -> Path:
+    return RESULTS / f"{suite.replace(' ', '-')}.json"
 
 
 if __name__ == "__main__":
