@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from opsml_cli.local.store import Store
 
 LOG = "alerts.jsonl"
+OLDER = f"{LOG}.1"  # what was told before; what was told before that is gone
+LOG_BYTES = 1 << 20
 LOOK_SECONDS = 5.0
 
 
@@ -105,6 +107,8 @@ class LocalAlerts:
         }
         path = self._layout.endpoint(alert.endpoint) / SERVER_FOLDER / LOG
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size >= LOG_BYTES:
+            path.replace(path.with_name(OLDER))
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx
 import pytest
 from emulator_support import Emulated
 
+from opsml_cli.emulator.routes import batch_jobs
+from opsml_cli.emulator.routing import every_route
 from opsml_cli.local.roles import find
 
 ROLES = "/providers/Microsoft.Authorization/roleAssignments"
@@ -62,6 +65,26 @@ def test_a_reader_reads_and_changes_nothing(emulator: Emulated) -> None:
             client.post(f"{emulator.ws}/datastores/workspaceblobstore/listSecrets", json={}), "datastores/listSecrets/action"
         )
         assert client.post("/v1.0/applications", json={"displayName": "mine"}).status_code == 403
+
+
+CHANGING = [each for each in every_route() if each.access == "write" and "{ws}" in each.template]
+
+
+def test_a_reader_makes_nothing_run(emulator: Emulated) -> None:
+    """Whoever may write jobs, components, schedules or deployments runs code on this machine: every such route is asked."""
+    client, _ = _principal(emulator, "Reader")
+    assert len(CHANGING) > 40
+    allowed = []
+    with client:
+        for route in CHANGING:
+            path = re.sub(r"\{[^}]+\}", "x", route.template.replace("{ws}", emulator.ws))
+            if client.request(route.method, path, json={}).status_code != 403:
+                allowed.append((route.method, route.template))
+    assert not allowed
+    reader = find("Reader")
+    assert reader is not None
+    assert not reader.allows(batch_jobs.ACTION), "nor by the scoring host, which asks for the role itself"
+    assert not emulator.workspace.jobs.list()
 
 
 @pytest.mark.parametrize("role", ["AzureML Data Scientist", "Contributor"])

@@ -15,8 +15,9 @@ from pipeline_support import until
 from opsml_cli.domain.alert import AlertState, Condition, Measure, parse_alert, parse_condition, parse_objectives
 from opsml_cli.domain.errors import GateError, NotFoundError, UsageError
 from opsml_cli.domain.insights import Latency, LogQuery, RequestStats
-from opsml_cli.local import endpoint_records
+from opsml_cli.local import alerts, endpoint_records
 from opsml_cli.local.clock import now
+from opsml_cli.local.log_stream import SERVER_FOLDER
 from opsml_cli.local.workspace import LocalWorkspace
 from opsml_cli.services import alerts as services
 
@@ -133,6 +134,22 @@ def test_a_change_is_told_in_the_log_once(bank: LocalWorkspace) -> None:
     ]
     found = services.watched(bank, "bank", 600.0)
     assert [each.name for each in found.alerts] == ["p95-gt-100-10m"]
+
+
+def test_the_log_of_alerts_keeps_two_files_of_limited_size(bank: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alerts, "LOG_BYTES", 300)
+    bank.alerts.create("bank", parse_alert("errors>50% for 10m"))
+    bank.service.down(jobs=False, dry_run=False)
+    for number in range(6):  # each time more requests than before together
+        answered(bank, 200 if number % 2 else 500, 1.0, 4**number)
+        bank.alerts.look()
+    folder = bank.layout.endpoint("bank") / SERVER_FOLDER
+    held = {path.name: len(path.read_text().splitlines()) for path in folder.glob("alerts*")}
+    assert set(held) == {alerts.LOG, alerts.OLDER}
+    assert all(count <= 3 for count in held.values()), held
+    told = [line.message for line in bank.insights.logs("bank", LogQuery(kind="alert"))]
+    assert len(told) == sum(held.values())
+    assert told[-1].startswith("alert errors>50% for 10m is over")
 
 
 def test_the_local_service_looks(bank: LocalWorkspace) -> None:
