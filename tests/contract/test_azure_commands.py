@@ -134,7 +134,7 @@ def test_reads_do_not_load_the_sdk(
         timeout=60,
         check=False,
     )
-    assert done.returncode in (0, 3), done.stderr
+    assert done.returncode == (3 if "nothing-there" in arguments else 0), done.stderr
     loaded = set(json.loads(modules.read_text()))
     assert "httpx" in loaded
     heavy = ("azure.ai.ml", "pandas", "sklearn", "pyarrow", "mlflow", "opsml_cli.local", "opsml_cli.emulator")

@@ -225,7 +225,7 @@ def test_names_never_become_paths(storage: Storage, name: str) -> None:
     raw = httpx.URL(url).copy_with(raw_path=f"/_blob/{storage.emulator.names.account}.blob.core.windows.net/"
                                    f"{storage.container}/{name}?{storage.token}".encode())  # fmt: skip
     made = storage.client.put(raw, content=b"x", headers={"x-ms-blob-type": "BlockBlob"})
-    assert made.status_code in (201, 400, 404), made.text
+    assert made.status_code == (404 if name.startswith("../") else 201), made.text
     assert set(storage.emulator.workspace.root.parent.iterdir()) == before
     assert not list(storage.emulator.workspace.root.rglob("escape*"))
 

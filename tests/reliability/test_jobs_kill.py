@@ -47,6 +47,7 @@ def kill(workspace: LocalWorkspace, name: str) -> None:
 def kill_and_go_on(workspace: LocalWorkspace, data: AssetRef, delays: list[float]) -> None:
     """Begin the same training again and again, killed after each of `delays` seconds; at last let it end."""
     names: list[str] = []
+    hit = 0
     for number, delay in enumerate(delays):
         job = workspace.jobs.begin_automl(spec(data, max_trials=3))
         if not names or names[-1] != job.name:
@@ -63,9 +64,11 @@ def kill_and_go_on(workspace: LocalWorkspace, data: AssetRef, delays: list[float
             assert {trial.trial for trial in acknowledged.automl.leaderboard} <= set(trials)
         assert len(trials) >= known
         if found.status is JobState.FAILED:
+            hit += 1
             assert "died" in str(found.error)
             assert found.ended_at is not None
             assert workspace.jobs.list()[0].status is JobState.FAILED
+    assert hit >= len(delays) // 3, "trainings ended before they were killed"
     last = workspace.jobs.begin_automl(spec(data, max_trials=3))
     done = wait(workspace, last.name)
     assert done.status is JobState.COMPLETED, done.error

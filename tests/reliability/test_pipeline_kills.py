@@ -26,7 +26,7 @@ from opsml_cli.local.service.process import LocalService
 from opsml_cli.local.workspace import LocalWorkspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 23))]
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 13))]
 # A service of its own pid is started anew for every publish, so that its start is among the instants.
 PUBLISH = """
 import sys
@@ -156,7 +156,7 @@ def test_a_killed_run_takes_its_command_along_whoever_looks_first(local: LocalWo
     assert not (local.layout.step(begun.run, "long") / "code").exists()
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 24))])
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
 def test_the_service(local: LocalWorkspace, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     path = code_folder(tmp_path / "p")
