@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.report import ColumnShare
+from opsml_cli.domain.report import ColumnShare, Dependence
 
 if TYPE_CHECKING:
     from opsml_cli.domain.endpoint import Row
@@ -47,15 +47,6 @@ class RowExplanation:
     base: float
     answer: float
     contributions: tuple[Contribution, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dependence:
-    """Partial dependence: the mean answer over the data when every row has the value; `values` in their order."""
-
-    column: str
-    values: tuple[object, ...]
-    answers: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

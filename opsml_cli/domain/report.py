@@ -63,6 +63,15 @@ class ColumnShare:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependence:
+    """Partial dependence: the mean answer over the data when every row has the value; `values` in their order."""
+
+    column: str
+    values: tuple[object, ...]
+    answers: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Predicted:
     """A row's true value and the model's."""
 
@@ -73,7 +82,8 @@ class Predicted:
 @dataclass(frozen=True, slots=True)
 class JobReport:
     """`rows` says which rows the curves are of: `test` (no trial has seen them) or `validation` (out of fold).
-    Classification has `curves` and `confusion`, regression `predictions` (a sample of the rows)."""
+    Classification has `curves` and `confusion`, regression `predictions` (a sample of the rows). `dependence` of the columns
+    that move the answers most: on the probability of `dependence_of`, or on the values of a regression."""
 
     job: Job
     rows: str
@@ -82,6 +92,8 @@ class JobReport:
     confusion: Confusion | None = None
     importance: tuple[ColumnShare, ...] = ()
     predictions: tuple[Predicted, ...] = ()
+    dependence: tuple[Dependence, ...] = ()
+    dependence_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from opsml_cli.domain.report import (
     ColumnShare,
     Confusion,
     CurvePoint,
+    Dependence,
     GainPoint,
     JobReport,
     Predicted,
@@ -37,6 +38,7 @@ def read(job: Job, outputs: Path) -> JobReport:
     try:
         metrics, curves = _document(outputs / "metrics.json"), _document(outputs / "curves.json")
         confusion = _confusion(_document(outputs / "confusion.json")) if (outputs / "confusion.json").exists() else None
+        dependence = _document(outputs / "dependence.json") if (outputs / "dependence.json").exists() else {}
         return JobReport(
             job=job,
             rows=str(curves["rows"]),
@@ -49,6 +51,11 @@ def read(job: Job, outputs: Path) -> JobReport:
             predictions=tuple(
                 Predicted(float(each["truth"]), float(each["predicted"])) for each in curves.get("residuals") or ()
             ),
+            dependence=tuple(
+                Dependence(str(each["column"]), tuple(each["values"]), tuple(map(float, each["answers"])))
+                for each in dependence.get("columns") or ()
+            ),
+            dependence_of=dependence.get("class"),
         )
     except FileNotFoundError as error:
         raise NotFoundError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
-from opsml_cli.domain.explanation import Contribution, Dependence, ExplainModel, Explanation, RowExplanation
+from opsml_cli.domain.explanation import Contribution, ExplainModel, Explanation, RowExplanation
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import TableSource
-from opsml_cli.domain.report import ColumnShare
+from opsml_cli.domain.report import ColumnShare, Dependence
 from opsml_cli.local.own_models import loaded
 from opsml_cli.local.row_source import read_source
 

@@ -20,6 +20,7 @@ from opsml_cli.domain.report import (
     ColumnShare,
     Confusion,
     CurvePoint,
+    Dependence,
     GainPoint,
     JobReport,
     Predicted,
@@ -75,8 +76,10 @@ def classes() -> JobReport:
     )
     job = Job("automl-1", JobKind.AUTOML, JobState.COMPLETED, HOSTILE, "local", "2026-01-01T00:00:00Z", automl=outcome,
               spec={"target_column": HOSTILE})  # fmt: skip
+    dependence = (Dependence("age", (20, 40, 60.5), (0.2, 0.35, 0.3)), Dependence(COLUMN, (HOSTILE, "b"), (0.1, 0.4)))
     confusion = Confusion((HOSTILE, "no"), ((40, 3), (5, 60)))
-    return JobReport(job, "test", {}, (curves,), confusion, (ColumnShare(COLUMN, 0.7), ColumnShare(HOSTILE, 0.3)))
+    return JobReport(job, "test", {}, (curves,), confusion, (ColumnShare(COLUMN, 0.7), ColumnShare(HOSTILE, 0.3)),
+                     dependence=dependence, dependence_of=HOSTILE)  # fmt: skip
 
 
 def numbers() -> JobReport:
@@ -119,7 +122,7 @@ def test_charts_are_drawn_and_hostile_names_are_text(browser, tmp_path: Path) ->
     assert len(browser.find_elements(By.TAG_NAME, "script")) == 0
     assert len(browser.find_elements(By.TAG_NAME, "img")) == 0
     lengths = drawn(browser)
-    assert len(lengths) == 5, "ROC, precision-recall, calibration, gain, lift"
+    assert len(lengths) == 6, "ROC, precision-recall, calibration, gain, lift, dependence"
     assert all(length > 50 for length in lengths)
     colour = browser.find_element(By.CSS_SELECTOR, "path.line.c0").value_of_css_property("stroke")
     assert colour not in ("none", ""), "the style sheet fits its policy"
@@ -127,6 +130,7 @@ def test_charts_are_drawn_and_hostile_names_are_text(browser, tmp_path: Path) ->
     bars = browser.find_elements(By.CSS_SELECTOR, "rect.bar")
     assert [round(bar.rect["width"] / bars[0].rect["width"], 2) for bar in bars] == [1.0, 0.43]
     assert HOSTILE in browser.find_element(By.ID, "confusion").text
+    assert HOSTILE in browser.find_element(By.ID, "dependence-1").text
     checks = browser.find_element(By.ID, "checks").text
     assert "0.990 with, 0.700 without" in checks
     assert "<svg onload=alert(1)>&amp;'\"" in checks

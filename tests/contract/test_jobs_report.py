@@ -18,7 +18,7 @@ from opsml_cli.local.workspace import LocalWorkspace
 FIELDS = {
     "job", "status", "task", "metric", "model", "best", "test_metrics", "baseline_metrics", "intervals", "threshold",
     "guardrails", "leaderboard", "duration_seconds", "rows", "validation_metrics", "curves", "confusion", "importance",
-    "predictions",
+    "predictions", "dependence", "dependence_of",
 }  # fmt: skip
 
 
@@ -62,6 +62,10 @@ def test_the_document_has_every_figure_and_they_agree(trained, opsml) -> None:
     recall = counts[positive][positive] / sum(counts[positive])
     assert any(point["y"] == pytest.approx(recall) for point in curves["roc"])
     assert sum(each["share"] for each in found["importance"]) == pytest.approx(1)
+    assert found["dependence_of"] == "yes"
+    first = found["dependence"][0]
+    assert first["column"] == found["importance"][0]["column"] == "income"
+    assert first["answers"][-1] > first["answers"][0] + 0.2, "the more income, the more probable"
 
 
 def test_the_terminal_shows_the_figures(trained, opsml) -> None:
@@ -75,6 +79,7 @@ def test_the_terminal_shows_the_figures(trained, opsml) -> None:
         "CLASS yes",
         "CONFUSION",
         "IMPORTANCE",
+        "DEPENDENCE  the mean probability of 'yes'",
         "LEADERBOARD",
         "threshold",
     ):

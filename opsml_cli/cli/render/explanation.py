@@ -5,7 +5,8 @@ from __future__ import annotations
 from opsml_cli.cli import formats
 from opsml_cli.cli import text as texts
 from opsml_cli.cli.render.base import Rendering
-from opsml_cli.domain.explanation import Dependence, Explanation, RowExplanation
+from opsml_cli.domain.explanation import Explanation, RowExplanation
+from opsml_cli.domain.report import Dependence
 
 _BAR = 30
 _SHOWN = 15
@@ -44,14 +45,15 @@ def _view(found: Explanation, width: int) -> str:
     parts.append(formats.to_table(["column", "share", ""], rows, width).rstrip("\n"))
     if len(found.importance) > _SHOWN:
         parts.append(f"and {len(found.importance) - _SHOWN} columns more")
-    parts += [_dependence(each, width) for each in found.dependence if each.values]
+    parts += [dependence(each, width) for each in found.dependence if each.values]
     parts += [_row(index, row, width) for index, row in enumerate(found.rows[:_SHOWN_ROWS], 1)]
     if len(found.rows) > _SHOWN_ROWS:
         parts.append(f"and {len(found.rows) - _SHOWN_ROWS} rows more: -o json has them all")
     return "\n\n".join(parts)
 
 
-def _dependence(found: Dependence, width: int) -> str:
+def dependence(found: Dependence, width: int) -> str:
+    """A table of the column's values with their mean answers."""
     low, high = min(found.answers), max(found.answers)
     rows = []
     for value, answer in zip(found.values, found.answers, strict=True):

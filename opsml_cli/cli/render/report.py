@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from opsml_cli.cli import formats
 from opsml_cli.cli import text as texts
+from opsml_cli.cli.render import explanation
 from opsml_cli.cli.render import job as jobs
 from opsml_cli.cli.render.base import Rendering
 from opsml_cli.domain.job import AutoMLOutcome
@@ -15,6 +16,7 @@ _BAR = 30
 _SHOWN_COLUMNS = 15
 _SHOWN_CLASSES = 8
 _SHOWN_METRICS = 8
+_SHOWN_DEPENDENCE = 3
 _SHARES = (0.05, 0.1, 0.2, 0.4)
 
 
@@ -30,6 +32,8 @@ def document(report: JobReport) -> dict[str, object]:
         "confusion": report.confusion,
         "importance": report.importance,
         "predictions": report.predictions,
+        "dependence": report.dependence,
+        "dependence_of": report.dependence_of,
     }
 
 
@@ -59,6 +63,10 @@ def _view(report: JobReport, width: int) -> str:
         lines += ["", *_residuals(report)]
     if report.importance:
         lines += ["", "IMPORTANCE", _importance(report, width)]
+    if report.dependence:
+        of = "answer" if report.dependence_of is None else f"probability of {report.dependence_of!r}"
+        lines += ["", texts.escape_line(f"DEPENDENCE  the mean {of} when every row has the value")]
+        lines += ["\n" + explanation.dependence(each, width) for each in report.dependence[:_SHOWN_DEPENDENCE]]
     if found.leaderboard:
         lines += ["", "LEADERBOARD", jobs.board(found.leaderboard[:10], width, found.metric).rstrip("\n")]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from opsml_cli.cli.render.report_charts import COLOURS, Axes, Line, bars, chart,
 from opsml_cli.domain.durations import format_duration
 from opsml_cli.domain.job import AutoMLOutcome
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.domain.report import ClassCurves, Confusion, CurvePoint, JobReport
+from opsml_cli.domain.report import ClassCurves, Confusion, CurvePoint, Dependence, JobReport
 
 _SHOWN_TRIALS = 30
 _SHOWN_COLUMNS = 20
@@ -62,7 +62,7 @@ def page(report: JobReport) -> str:
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     title = f"Report of {safe(report.job.name)}"
     sections = (_summary(report), _metrics(report), _checks(report), _charts(report), _confusion(report.confusion, report.rows),
-                _importance(report), _leaderboard(report))  # fmt: skip
+                _importance(report), _dependence(report), _leaderboard(report))  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -261,6 +261,34 @@ def _importance(report: JobReport) -> str:
     note = f'<p class="soft">and {left} more columns</p>' if left > 0 else ""
     intro = "How much of the model's answers each column moves. It says what the model uses, not what causes the outcome."
     return _section("Importance", intro, bars("Importance of the columns", shown) + note)
+
+
+def _dependence(report: JobReport) -> str:
+    if not report.dependence:
+        return ""
+    of = "answer" if report.dependence_of is None else f"probability of {report.dependence_of!r}"
+    across = span([answer for each in report.dependence for answer in each.answers])
+    parts = [_dependence_chart(place, each, of, across) for place, each in enumerate(report.dependence)]
+    intro = safe(f"The mean {of} when every row has the column's value and keeps its others, on a sample of rows.")
+    return _section("Dependence", intro, f'<div class="charts">{"".join(parts)}</div>')
+
+
+def _dependence_chart(place: int, found: Dependence, of: str, across: tuple[float, float]) -> str:
+    """A line through numbers, a table of anything else; every chart has the same scale."""
+    points = [
+        (float(value), answer)
+        for value, answer in zip(found.values, found.answers, strict=True)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    if len(points) == len(found.values) and len(points) > 1:
+        axes = Axes(found.column, f"mean {of}", span([value for value, _ in points]), across)
+        return chart(found.column, axes, [Line(points, dots=True)])
+    lines = [
+        f"<tr><td>{safe(value)}</td>{_number(f'{answer:.4g}')}</tr>"
+        for value, answer in zip(found.values, found.answers, strict=True)
+    ]
+    head = ["<th>Value</th>", _number("Mean", "th")]
+    return f"<figure><figcaption>{safe(found.column)}</figcaption>{_table(f'dependence-{place}', head, lines)}</figure>"
 
 
 def _leaderboard(report: JobReport) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.content import files
 from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail, JobState, Task, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, ensemble, evaluation, importance, model_folder, threshold, trials
+from opsml_cli.local.automl import boosting, dependence, ensemble, evaluation, importance, model_folder, threshold, trials
 from opsml_cli.local.automl.model_folder import Part
 from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM, NEURAL
 from opsml_cli.local.automl.prepare import Prepared, for_refit
@@ -37,6 +37,7 @@ _LINEAR_MICROSECONDS = 40.0
 _MOST_MICROSECONDS = 350.0
 _MOST_OF_FEW = 700.0  # where the rows are few, more members are worth their time
 _MOST_BYTES = 25_000_000
+_DEPENDENCE_SECONDS = 0.8  # the partial dependence is left out where less is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def finish(
     outputs = folder / "outputs"
     _write_model(prepared, encoding, parts, cut=cut, about=about, outputs=outputs, events=events)
     _write_figures(prepared, searched, figures, chosen=chosen, leaderboard=leaderboard, cut=cut, outputs=outputs)
+    if clock.left() + clock.finish > _DEPENDENCE_SECONDS:
+        dependence.write(outputs, prepared.frame, problem.seed)
     return AutoMLOutcome(
         task=problem.task,
         metric=problem.metric,
