@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.errors import ContractError, NotFoundError
@@ -31,47 +31,6 @@ class Answer:
     headers: Mapping[str, str]
     value: Any
     text: str = ""
-
-
-class Rest(Protocol):
-    """HTTP to Azure, signed in, with retries (429, 5xx and dropped connections; `Retry-After` and jitter; only what is safe to
-    repeat), every failure translated to the error tree. A path that begins with `/` lies below the resource manager; `{ws}` in
-    it is this workspace's ARM id. `audience` says whose token is sent: None the resource manager's (the data plane takes it
-    too), `ml`, `storage`, `graph`, or `none` for no token (a scoring key or signed URL)."""
-
-    def get(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any:
-        """The JSON body. NotFoundError for 404."""
-        ...
-
-    def find(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any | None:
-        """As `get`, but None for 404."""
-        ...
-
-    def pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
-        """The items of every page, following `nextLink`."""
-        ...
-
-    def whole_pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
-        """The pages themselves, following `nextLink`."""
-        ...
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        version: str,
-        body: Any = None,
-        *,
-        audience: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        repeatable: bool | None = None,
-    ) -> Answer:
-        """Any request. `repeatable` None: by the method; POST and PATCH are not repeated when they may have been done."""
-        ...
-
-    def operation(self, answer: Answer) -> OperationState:
-        """How the long-running operation stands that `answer` began: one poll, no waiting."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

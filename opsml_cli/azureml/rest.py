@@ -31,10 +31,15 @@ _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 
 
 class HttpRest:
-    """The Rest of one workspace. `clock` and `jitter` (0 to 1) are handed in by tests.
+    """HTTP to the Azure of one workspace, signed in, every failure translated to the error tree. `clock` and `jitter` (0 to 1)
+    are handed in by tests.
 
-    What is repeated: any request that surely was not carried out (no connection, throttled), and after a fault of the server
-    or a dropped connection those which may be carried out twice: all but POST and PATCH."""
+    A path that begins with `/` lies below the resource manager; `{ws}` in it is the workspace's ARM id. `audience` says whose
+    token is sent: None the resource manager's (the data plane takes it too), `ml`, `storage`, `graph`, or `none` for no token
+    (a scoring key or signed URL).
+
+    What is repeated, with `Retry-After` and jitter: any request that surely was not carried out (no connection, throttled), and
+    after a fault of the server or a dropped connection those which may be carried out twice: all but POST and PATCH."""
 
     def __init__(
         self,
@@ -73,18 +78,21 @@ class HttpRest:
         if "client" in self.__dict__:
             self.client.close()
 
-    # --- Rest
+    # --- requests
 
     def get(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any:
+        """The JSON body. NotFoundError for 404."""
         return _answer(self._exchange("GET", self._url(path, version, query), audience=audience)).value
 
     def find(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Any | None:
+        """As `get`, but None for 404."""
         try:
             return self.get(path, version, audience=audience, **query)
         except NotFoundError:
             return None
 
     def pages(self, path: str, version: str, *, audience: str | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """The items of every page, following `nextLink`."""
         for page in self.whole_pages(path, version, audience=audience, **query):
             yield from page.get("value", [])
 
@@ -116,10 +124,12 @@ class HttpRest:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
+        """Any request. `repeatable` None: by the method; POST and PATCH are not repeated when they may have been done."""
         url = self._url(path, version, {})
         return _answer(self._exchange(method, url, body, audience=audience, headers=headers, repeatable=repeatable))
 
     def operation(self, answer: Answer) -> OperationState:
+        """How the long-running operation stands that `answer` began: one poll, no waiting."""
         status_url = answer.headers.get("azure-asyncoperation")
         url = status_url or (answer.headers.get("location") if answer.status == 202 else None)
         if url is None:

@@ -11,7 +11,7 @@ from opsml_cli.domain.errors import ConflictError
 from opsml_cli.domain.names import AssetRef
 
 if TYPE_CHECKING:
-    from opsml_cli.azureml.context import Rest
+    from opsml_cli.azureml.rest import HttpRest
 
 VERSION = "2024-10-01"
 _PARALLEL = 8
@@ -22,7 +22,7 @@ _TRIES = 5
 class Versions:
     """The versions of one kind of asset, as Azure's documents. A name is compared without case, as Azure does."""
 
-    rest: Rest
+    rest: HttpRest
     kind: Literal["data", "models"]
 
     def names(self) -> Sequence[str]:
