@@ -73,7 +73,9 @@ class AzureCreation:
         ending = hashlib.sha256(place.arm_id.casefold().encode()).hexdigest()[:12]
         plain = "".join(letter for letter in place.workspace_name.lower() if letter.isalnum())
         storage, vault = f"st{plain[:9]}{ending}", f"kv{plain[:9]}{ending}"
-        logs, insights = f"log-{place.workspace_name}", f"appi-{place.workspace_name}"
+        # Log Analytics takes no underscore, and no hyphen at the end.
+        logs = f"log-{place.workspace_name.replace('_', '-')}-{ending[:4]}"
+        insights = f"appi-{place.workspace_name}"
 
         def resource(type_: str, version: str, name: str, **more: Any) -> dict[str, Any]:
             return {"type": type_, "apiVersion": version, "name": name, "location": location, **more}

@@ -127,6 +127,27 @@ def test_a_workspace_is_made_once(workspace: Workspace) -> None:
     assert workspace.creation.begin(CreateWorkspace()).unchanged
 
 
+def test_the_template_of_a_new_workspace_is_deployed(opsml: Opsml, azure_environment: dict[str, str], tmp_path: Path) -> None:
+    new = azure_environment | {"OPSML_AZURE__WORKSPACE_NAME": "My_second-1"}
+    planned = opsml("workspace", "create", "--dry-run", "-o", "json", env=new)
+    assert planned.exit_code == 0, planned.stderr
+    assert opsml("data", "list", env=new).exit_code != 0, "it is not there"
+    made = opsml("workspace", "create", "--description", "for tries", "-o", "json", env=new)
+    assert made.exit_code == 0, made.stderr
+    assert (json.loads(made.stdout)["name"], json.loads(made.stdout)["state"]) == ("My_second-1", "Succeeded")
+    assert opsml("data", "list", env=new).exit_code == 0
+    assert json.loads(opsml("workspace", "create", "-o", "json", env=new).stdout)["unchanged"]
+    secret = tmp_path / "ci.env"
+    shared = opsml("workspace", "share", "--create-principal", "ci", "--role", "Reader", "--secret-file", secret, env=new)
+    assert shared.exit_code == 0, shared.stderr
+    assert secret.stat().st_mode & 0o777 == 0o600
+    value = next(line.partition("=")[2] for line in secret.read_text().splitlines() if "SECRET" in line)
+    assert value not in shared.stdout + shared.stderr
+    nowhere = opsml("workspace", "create", env=new | {"OPSML_AZURE__RESOURCE_GROUP": "nowhere"})
+    assert nowhere.exit_code == 3
+    assert "az group create" in nowhere.stderr
+
+
 def test_a_secret_file_that_cannot_be_written(opsml: Opsml, tmp_path: Path) -> None:
     ran = opsml("workspace", "share", "--create-principal", "ci", "--secret-file", "absent/ci.env", "-o", "json")
     assert ran.exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -177,6 +178,67 @@ def test_the_sdk_makes_a_workspace_beside_the_first_works_in_it_and_deletes_it(e
     client.workspaces.begin_delete("second", delete_dependent_resources=False).result()
     assert [each.name for each in client.workspaces.list()] == [emulator.workspace_name]
     assert not list(emulator.workspace.root.glob("workspaces/*"))
+
+
+def _template(emulator: Emulated) -> dict[str, Any]:
+    """Of a workspace with what it stands on."""
+
+    def part(type_: str, name: str, **more: Any) -> dict[str, Any]:
+        return {"type": type_, "apiVersion": "2023-01-01", "name": name, "location": "local", **more}
+
+    stands_on = {
+        "storageAccount": part("Microsoft.Storage/storageAccounts", "stored", sku={"name": "Standard_LRS"}, kind="StorageV2"),
+        "keyVault": part(
+            "Microsoft.KeyVault/vaults",
+            "vault-1",
+            properties={
+                "tenantId": "[subscription().tenantId]",
+                "sku": {"family": "A", "name": "standard"},
+                "accessPolicies": [],
+            },
+        ),
+        "applicationInsights": part(
+            "Microsoft.Insights/components", "seen", kind="web", properties={"Application_Type": "web"}
+        ),
+    }
+    names = {key: f"[resourceId('{each['type']}', '{each['name']}')]" for key, each in stands_on.items()}
+    kind = "Microsoft.MachineLearningServices/workspaces"
+    workspace = part(kind, "third", identity={"type": "SystemAssigned"}, properties=names, dependsOn=list(names.values()))
+    schema = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
+    return {"$schema": schema, "contentVersion": "1.0.0.0", "resources": [*stands_on.values(), workspace]}
+
+
+def test_a_template_that_is_written_out_is_checked_as_a_whole(emulator: Emulated) -> None:
+    path = f"{emulator.ws.partition('/providers/')[0]}/providers/Microsoft.Resources/deployments/third"
+
+    def put(change: Callable[[dict[str, Any]], object], mode: str = "Incremental") -> tuple[int, str]:
+        template = _template(emulator)
+        change(template)
+        body = {"properties": {"mode": mode, "template": template}}
+        with emulator.client() as http:
+            reply = http.put(path, json=body, params={"api-version": "2022-09-01"})
+        return reply.status_code, "" if reply.status_code == 201 else reply.json()["error"]["code"]
+
+    wrong: list[tuple[Callable[[dict[str, Any]], object], int, str]] = [
+        (lambda it: it.pop("$schema"), 400, "InvalidTemplate"),
+        (lambda it: it["resources"][0].pop("apiVersion"), 400, "InvalidTemplate"),
+        (lambda it: it["resources"].pop(0), 400, "InvalidTemplate"),
+        (lambda it: it["resources"].append(it["resources"][0]), 400, "InvalidTemplate"),
+        (lambda it: it["resources"][0].update(name="Not_Allowed"), 400, "AccountNameInvalid"),
+        (lambda it: it["resources"][1].update(name="-"), 400, "VaultNameNotValid"),
+        (lambda it: it["resources"][1]["properties"].pop("sku"), 400, "BadRequest"),
+        (lambda it: it["resources"][3].pop("identity"), 400, "BadRequest"),
+        (lambda it: it["resources"][0].update(type="Microsoft.Web/sites"), 501, "NotImplemented"),
+        (lambda it: it["resources"][0].update(location="[resourceGroup().location]"), 501, "NotImplemented"),
+    ]
+    for change, status, code in wrong:
+        assert put(change) == (status, code)
+    assert put(lambda _: None, "Complete")[0] == 501
+    with emulator.client() as http:
+        assert http.get(f"{emulator.ws.rpartition('/')[0]}/third").status_code == 404, "nothing was made"
+        assert put(lambda _: None) == (201, "")
+        assert http.get(f"{emulator.ws.rpartition('/')[0]}/third").json()["properties"]["provisioningState"] == "Succeeded"
+        http.delete(f"{emulator.ws.rpartition('/')[0]}/third")
 
 
 def test_places_that_are_not_there(emulator: Emulated) -> None:

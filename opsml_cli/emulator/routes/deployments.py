@@ -1,11 +1,12 @@
-"""Template deployments, as far as the SDK makes workspaces with them: the template is not evaluated, its parameters are
-read."""
+"""Template deployments of a workspace. Of the SDK's template, which is not evaluated, the parameters are read; one that is
+written out is checked as a whole."""
 
 from __future__ import annotations
 
 import secrets
 from typing import Any
 
+from opsml_cli.emulator import templates
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.clock import stamp
 from opsml_cli.emulator.routes.resource_groups import known_group
@@ -20,18 +21,16 @@ def put(call: Call) -> Reply:
     """201; the workspace is there when the operation is polled."""
     group = known_group(call)
     properties = Body.of(call).section("properties", required=True)
-    template = properties.section("template", required=True).value
-    given = properties.section("parameters", required=True)
-    values = {name: given.section(name, required=True).value.get("value") for name in given.value}
-    kinds = {str(each.get("type", "")).casefold() for each in template.get("resources", ()) if isinstance(each, dict)}
-    kind = str(values.get("kind") or "Default")
-    if TYPE.casefold() not in kinds or "workspaceName" not in values or kind.casefold() != "default":
-        raise WireError(
-            501,
-            "Of template deployments, those of a workspace of kind Default are emulated; see docs/reference/emulator.md.",
-            code="NotImplemented",
-            form="plain",
-        )
+    if properties.choice("mode", ("Incremental", "Complete"), required=True) == "Complete":
+        raise _not_emulated("Of template deployments, the mode Incremental is emulated")
+    template = properties.section("template", required=True)
+    if templates.written_out(template):
+        found = templates.workspace_of(template)
+        said = found["properties"]
+        values = {"workspaceName": found["name"], **{key: said.get(key) for key in ("friendlyName", "description")}}
+        values["tagValues"] = found.get("tags")
+    else:
+        values = _given(properties, template)
     tags = values.get("tagValues")
     words = Words(
         str(values["friendlyName"]) if values.get("friendlyName") else None,
@@ -45,6 +44,21 @@ def put(call: Call) -> Reply:
     url = f"{call.site.base}{call.path}/operationStatuses/{secrets.randbelow(10**20):020d}"
     headers = {"azure-asyncoperation": f"{url}?api-version={call.api_version}", **call.site.operations.pacing()}
     return Reply(201, {**document, "properties": {**document["properties"], "provisioningState": "Accepted"}}, headers)
+
+
+def _given(properties: Body, template: Body) -> dict[str, Any]:
+    """The parameters of the SDK's template."""
+    given = properties.section("parameters", required=True)
+    values = {name: given.section(name, required=True).value.get("value") for name in given.value}
+    kinds = {str(each.get("type", "")).casefold() for each in template.value.get("resources", ()) if isinstance(each, dict)}
+    kind = str(values.get("kind") or "Default")
+    if TYPE.casefold() not in kinds or "workspaceName" not in values or kind.casefold() != "default":
+        raise _not_emulated("Of template deployments, those of a workspace of kind Default are emulated")
+    return values
+
+
+def _not_emulated(what: str) -> WireError:
+    return WireError(501, f"{what}; see docs/reference/emulator.md.", code="NotImplemented", form="plain")
 
 
 def get(call: Call) -> Reply:
@@ -92,7 +106,13 @@ def _document(call: Call, values: dict[str, Any]) -> dict[str, Any]:
 _GROUP = "/subscriptions/{subscription}/resourceGroups/{resource_group}"
 _ONE = _GROUP + "/providers/Microsoft.Resources/deployments/{deployment}"
 ROUTES = (
-    Route("PUT", _ONE, put, "write", note="only templates of a workspace of kind Default, as the SDK sends them"),
+    Route(
+        "PUT",
+        _ONE,
+        put,
+        "write",
+        note="only templates of a workspace of kind Default; the accounts that it stands on are checked and not made",
+    ),
     Route("GET", _ONE, get),
     Route("GET", _ONE + "/operationStatuses/{operation}", status),
     # The resource manager knows it under both.
