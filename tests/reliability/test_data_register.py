@@ -7,7 +7,6 @@ import json
 import math
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -146,6 +145,8 @@ def test_many_kills_lose_nothing_that_was_acknowledged(
 def test_a_file_limit_is_a_clear_error_and_leaves_nothing(
     tmp_path: Path, workspace: LocalWorkspace, clean_environment: dict[str, str]
 ) -> None:
+    import resource  # not on Windows
+
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 1_000_000)
 
     def limited() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import select
 import signal
 import subprocess
@@ -90,6 +89,7 @@ def _wait_for(path: Path, text: str, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
     ("number", "expected", "code"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
@@ -187,6 +187,7 @@ def test_a_missing_value_names_flag_and_variable(probe) -> None:
 
 def _on_terminal(arguments, environment, folder, answer: bytes) -> tuple[int, bytes]:
     """Run with a terminal on all three streams."""
+    pty = pytest.importorskip("pty", reason="terminals of POSIX")
     main, side = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, PROBE, *arguments],

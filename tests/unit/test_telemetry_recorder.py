@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -174,7 +173,7 @@ def test_killed_writers_leave_whole_records_and_no_gap(tmp_path: Path) -> None:
             )
     finally:
         for writer in writers:
-            writer.send_signal(signal.SIGKILL)
+            writer.kill()
             writer.wait()
             writer.stdout.close()
     for name in ("blue", "green"):
