@@ -110,16 +110,24 @@ def check_words(spec: AutoMLSpec) -> None:
         raise UsageError(f"--cv is {spec.cross_validations}", cause="expected 2 to 100 folds")
     if not 0 <= spec.seed < 2**31:
         raise UsageError(f"--seed is {spec.seed}", cause="expected 0 to 2147483647")
+    _check_served_form(spec)
+    if spec.threshold_for is not None and not _THRESHOLD.match(spec.threshold_for):
+        raise UsageError(
+            f"{spec.threshold_for!r} is no aim for a threshold",
+            cause="expected f1, balanced_accuracy, or cost:FP,FN with the cost of a false positive and a false negative",
+        )
+
+
+def _check_served_form(spec: AutoMLSpec) -> None:
     if spec.serve not in SERVED_FORMS:
         raise UsageError(
             f"{spec.serve!r} is no form of a served model",
             cause=did_you_mean(spec.serve, SERVED_FORMS),
             fix=f"--serve {' or '.join(SERVED_FORMS)}",
         )
-    if spec.threshold_for is not None and not _THRESHOLD.match(spec.threshold_for):
+    if spec.serve == "ensemble" and not spec.votes:
         raise UsageError(
-            f"{spec.threshold_for!r} is no aim for a threshold",
-            cause="expected f1, balanced_accuracy, or cost:FP,FN with the cost of a false positive and a false negative",
+            "--serve ensemble and enable_vote_ensemble: false exclude each other", fix="--serve small, or leave the switch out"
         )
 
 

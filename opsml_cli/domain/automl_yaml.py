@@ -36,6 +36,7 @@ _TRAINING_SWITCHES = {
     "enable_stack_ensemble": False,
     "enable_vote_ensemble": True,
 }
+_HEEDED_SWITCHES = ("enable_vote_ensemble",)  # the other value has its effect on this machine too
 _ASSET_PREFIX = "azureml:"
 
 
@@ -214,7 +215,8 @@ class _Reader:
         for switch, usual in _TRAINING_SWITCHES.items():
             value = training.flag(switch)
             if value is not None and value is not usual:
-                self.ignored.append(f"training.{switch}")
+                if switch not in _HEEDED_SWITCHES:
+                    self.ignored.append(f"training.{switch}")
                 self._keep("training", switch, value)
         for key in ("ensemble_model_download_timeout", "ensemble_model_download_timeout_minutes", "stack_ensemble_settings",
                     "training_mode"):  # fmt: skip

@@ -97,6 +97,12 @@ class AutoMLSpec:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def votes(self) -> bool:
+        """Whether trials may be joined to an ensemble (`enable_vote_ensemble`)."""
+        training = self.features.get("training")
+        return not isinstance(training, Mapping) or training.get("enable_vote_ensemble") is not False
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 # A refusal of the words (2), of the data (7), or of the work (9).
 REFUSALS = (2, 7, 9)
-OVERHEAD_SECONDS = 10.0  # on a shared machine
+OVERHEAD_SECONDS = 30.0  # on a shared machine; the budgets' own tests are stricter
 
 
 class Quiet:

@@ -214,6 +214,14 @@ def test_the_ensemble_is_served_where_it_is_asked_for(tmp_path: Path) -> None:
     assert sum(member["weight"] for member in members) == pytest.approx(1.0)
 
 
+def test_without_votes_no_ensemble_is_made(tmp_path: Path) -> None:
+    spec = replace(SPEC, limits=Limits(60, max_trials=3), features={"training": {"enable_vote_ensemble": False}})
+    outcome, events = trained(table(), tmp_path, spec)
+    assert "VotingEnsemble" not in {trial.algorithm for trial in (*outcome.leaderboard, *events.trials)}
+    assert outcome.best is not None and outcome.best.trial == outcome.leaderboard[0].trial
+    assert len(model_of(tmp_path).document["about"]["members"]) == 1
+
+
 def test_a_positive_label_turns_the_threshold_round(tmp_path: Path) -> None:
     spec = replace(SPEC, threshold_for="cost:1,20", positive_label="no", limits=Limits(60, max_trials=1))
     trained(table(), tmp_path, spec)

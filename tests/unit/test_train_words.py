@@ -160,6 +160,7 @@ training:
   blocked_training_algorithms: [KNN]
   allowed_training_algorithms: [LightGBM]
   enable_stack_ensemble: true
+  enable_vote_ensemble: false
   enable_model_explainability: true
 outputs: {best_model: {type: mlflow_model}}
 """
@@ -186,7 +187,7 @@ def test_azures_yaml_becomes_a_spec() -> None:
         positive_label="yes",
         features={
             "limits": {"max_nodes": 4},
-            "training": {"enable_stack_ensemble": True},
+            "training": {"enable_stack_ensemble": True, "enable_vote_ensemble": False},
             "featurization": {"blocked_transformers": ["LabelEncoder"], "mode": "auto"},
         },
         experiment="exp",

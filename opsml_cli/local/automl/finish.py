@@ -119,6 +119,10 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
         return _Chosen(((results[0], 1.0),), results[0].answer, only), [only]
     judge = ensemble.Judge(problem)
     answers = [result.answer for result in results]
+    finished = [as_trial(result) for result in results]
+    if not prepared.spec.votes:
+        best = min(range(len(results)), key=lambda index: judge.loss(judge.part(answers[index])))
+        return _Chosen(((results[best], 1.0),), answers[best], finished[best]), finished
     everyone = range(len(results))
     full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
     whole = prepared.spec.serve == "ensemble"
@@ -131,7 +135,6 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
 
     few = ensemble.few_to_tell(problem)
     form = full if whole else ensemble.served(judge, answers, full, cost, 1.0, few=few)
-    finished = [as_trial(result) for result in results]
     members = tuple((results[index], weight) for index, weight in form.weights.items())
     single = len(form.weights) == 1
     shown = full if single else form
