@@ -134,7 +134,7 @@ def test_the_template_of_a_new_workspace_is_deployed(opsml: Opsml, azure_environ
     assert opsml("data", "list", env=new).exit_code != 0, "it is not there"
     made = opsml("workspace", "create", "--description", "for tries", "-o", "json", env=new)
     assert made.exit_code == 0, made.stderr
-    assert (json.loads(made.stdout)["name"], json.loads(made.stdout)["state"]) == ("My_second-1", "Succeeded")
+    assert json.loads(made.stdout)["state"] == "Succeeded"
     assert opsml("data", "list", env=new).exit_code == 0
     assert json.loads(opsml("workspace", "create", "-o", "json", env=new).stdout)["unchanged"]
     secret = tmp_path / "ci.env"
