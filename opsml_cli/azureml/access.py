@@ -9,7 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.access import NewPrincipal, Shared, ShareWorkspace
-from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotFoundError, OpsmlError, UsageError
+from opsml_cli.domain.errors import (
+    BusyError,
+    ConflictError,
+    ContractError,
+    InvalidInputError,
+    NotFoundError,
+    OpsmlError,
+    UsageError,
+)
 from opsml_cli.domain.fields import did_you_mean
 
 if TYPE_CHECKING:
@@ -94,7 +102,9 @@ class AzureAccess:
         for attempt in range(1, _TRIES + 1):
             try:
                 self._context.rest.send("PUT", path, VERSION, {"properties": properties})
-            except ConflictError:
+            except ConflictError as error:
+                if isinstance(error, BusyError):
+                    raise
                 return False
             except (InvalidInputError, NotFoundError) as error:
                 unknown = "does not exist in the directory" in str(error.cause) or "PrincipalNotFound" in str(error.cause)

@@ -232,9 +232,10 @@ class Identity:
         return self._fetched("POST", url, headers, "oidcToken")
 
     def _fetched(self, method: str, url: str, headers: Mapping[str, str], field: str) -> str:
-        import httpx
+        from opsml_cli.azureml.tls import client_context, load_httpx
 
-        from opsml_cli.azureml.tls import client_context
+        load_httpx()
+        import httpx
 
         host = url.partition("?")[0]
         try:

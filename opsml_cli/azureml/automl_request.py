@@ -17,6 +17,8 @@ from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from opsml_cli.azureml.context import Context
     from opsml_cli.azureml.data import AzureData
 
@@ -68,11 +70,13 @@ def submit(context: Context, request: Request, name: str) -> None:
 
     tags = automl_job.tags_of(request.spec, request.fingerprint)
     document = automl_job.to_yaml(request.spec, name, tags, request.tables)
-    client = context.sdk()
-    with sdk.quiet(f"submitting job {name}"):
+
+    def create(client: MLClient) -> None:
         from azure.ai.ml import load_job
 
         client.jobs.create_or_update(load_job(source=io.StringIO(yaml.safe_dump(document))))
+
+    sdk.signed_in(context, f"submitting job {name}", create)
 
 
 def _checked(spec: AutoMLSpec, assets: Mapping[str, DataAsset], data: AzureData) -> AutoMLSpec:

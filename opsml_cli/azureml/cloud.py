@@ -145,9 +145,9 @@ def _https(url: str, origin: str) -> str:
 
 def _described(url: str, settings: AzureSettings) -> list[Cloud]:
     """The clouds of a metadata document."""
-    from opsml_cli.azureml.tls import client_context, load_transport
+    from opsml_cli.azureml.tls import client_context, load_httpx
 
-    load_transport()
+    load_httpx()
     import httpx
 
     _https(url.partition("?")[0], METADATA_URL)

@@ -90,7 +90,14 @@ class Context:
     def rest(self) -> HttpRest:
         from opsml_cli.azureml.rest import HttpRest
 
-        return HttpRest(self.place, self.cloud, self.identity, ca_bundle=self.settings.ca_bundle, clock=self.clock)
+        return HttpRest(
+            self.place,
+            self.cloud,
+            self.identity,
+            ca_bundle=self.settings.ca_bundle,
+            longest_wait=self.settings.longest_wait,
+            clock=self.clock,
+        )
 
     def close(self) -> None:
         """End every connection."""
@@ -142,6 +149,11 @@ class Context:
         from opsml_cli.azureml.sdk import make_client
 
         return make_client(self)
+
+    def renew(self) -> None:
+        """Forget the tokens, the SDK's own among them."""
+        self.identity.renew()
+        self.__dict__.pop("_client", None)
 
     def sdk(self) -> MLClient:
         """Azure's SDK for this workspace. Costs seconds: for YAML, upload and submit. Its calls belong into

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.azureml import wire
 from opsml_cli.domain.data import DataAsset, DataProfile, DataType
 from opsml_cli.domain.errors import ContractError
-from opsml_cli.tables.profile_record import profile_document, read_profile
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.storage import Container
@@ -95,6 +94,8 @@ class Profiles:
         if stored is None or stored.size == 0:
             return None
         try:
+            from opsml_cli.tables.profile_record import read_profile
+
             return read_profile(json.loads(self._container.read(path, 0, stored.size)))
         except (KeyError, TypeError, ValueError):  # of a later opsml, or somebody else's: it is made again
             return None
@@ -102,6 +103,7 @@ class Profiles:
     def keep(self, sha256: str, profile: DataProfile) -> None:
         """Store it under the content and its own target."""
         from opsml_cli.azureml.transfer import md5_of
+        from opsml_cli.tables.profile_record import profile_document
 
         target = None if profile.target is None else profile.target.column
         content = json.dumps(profile_document(profile), ensure_ascii=False, separators=(",", ":")).encode()

@@ -15,7 +15,7 @@ from opsml_cli.azureml import endpoint_bodies, endpoint_logs
 from opsml_cli.azureml import endpoint_mapping as mapping
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, OnlineEndpoint
-from opsml_cli.domain.errors import BusyError, ConflictError, NotAllowedError, NotFoundError, OpsmlError
+from opsml_cli.domain.errors import BusyError, ConflictError, NotAllowedError, NotFoundError, NotSignedInError, OpsmlError
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.traffic import shared_out
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VERSION = endpoint_logs.VERSION
 _STEPS = 3  # in one look, where Azure is as quick as that
 _LOOK_SECONDS = 10.0  # between two looks at the logs of a deployment that comes up
+_LONGEST_WAITS = 10  # how often the longest wait, before Azure's being busy is told
 _PATIENCE_SECONDS = 600.0  # for a deployment that is up and answers nothing but "later"
 
 Resource = Mapping[str, Any]
@@ -41,6 +42,7 @@ class Rollout:
         self._client = client
         self._looked: dict[tuple[str, str], tuple[float, str | None]] = {}
         self._refused: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
 
     # Reading
 
@@ -64,7 +66,15 @@ class Rollout:
                     break
                 resource = self.endpoint(name) or resource
                 deployments = self.deployments_of(resource)
-        except (NotAllowedError, BusyError, ConflictError):
+            self._busy.pop(name, None)
+        except NotSignedInError:
+            raise
+        except BusyError:
+            # Each step was tried several times already; whoever waits has more patience, but not for ever.
+            now = self._context.clock.monotonic()
+            if now - self._busy.setdefault(name, now) > _LONGEST_WAITS * self._context.settings.longest_wait:
+                raise
+        except (NotAllowedError, ConflictError):
             # Somebody else may do it, or it will be possible in a while: the state tells.
             pass
         shown = mapping.endpoint_of(resource, deployments)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml import automl_job, job_mapping
 from opsml_cli.azureml.run_history import RunHistory
-from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotAllowedError, NotFoundError, UnsupportedError
+from opsml_cli.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    OpsmlError,
+    UnsupportedError,
+)
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Job, JobKind, JobState
 
@@ -65,12 +72,30 @@ class AzureJobs:
         if joined is not None and not dry_run:
             return replace(joined, notes=automl_job.notes(spec))
         if not dry_run:
-            automl_request.submit(self._context, request, name)
-            resource = self._context.rest.find(f"{{ws}}/jobs/{name}", VERSION)
+            resource = self._submitted(request, name)
             if resource is not None:
                 begun = job_mapping.job_of(resource, self._context.place.name)
                 return replace(begun, status=JobState.NOT_STARTED, notes=automl_job.notes(spec))
         return self._planned(request, name)
+
+    def _submitted(self, request: Request, name: str) -> Mapping[str, Any] | None:
+        """The job as Azure shows it; None while it does not know it yet. One whose answer was lost is found by its name."""
+        from opsml_cli.azureml import automl_request
+
+        failure = None
+        try:
+            automl_request.submit(self._context, request, name)
+        except OpsmlError as error:
+            failure = error
+        found: Mapping[str, Any] | None = None
+        try:
+            found = self._context.rest.find(f"{{ws}}/jobs/{name}", VERSION)
+        except OpsmlError:
+            if failure is None:
+                raise
+        if found is None and failure is not None:
+            raise failure
+        return found
 
     def _place(self, request: Request, wanted: str | None) -> tuple[str, Job | None]:
         """The name for this work, and the unfinished job that does it already."""

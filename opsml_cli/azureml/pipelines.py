@@ -33,6 +33,8 @@ from opsml_cli.domain.pipeline import (
 )
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from opsml_cli.azureml.context import Context
     from opsml_cli.azureml.data import AzureData
 
@@ -174,13 +176,15 @@ class AzurePipelines:
         document["inputs"] = {**document["inputs"], **self.inputs.of_job(file.inputs, inputs)}
         if experiment is not None:
             document["experiment_name"] = names.asset_name(experiment, "experiment name")
-        client = self._context.sdk()
-        try:
-            with sdk.quiet(f"pipeline {file.path.name}"):
-                from azure.ai.ml import load_job
 
-                text = io.StringIO(yaml.safe_dump(document, sort_keys=False))
-                client.jobs.create_or_update(load_job(text, relative_origin=str(file.path.absolute())))
+        def create(client: MLClient) -> None:
+            from azure.ai.ml import load_job
+
+            text = io.StringIO(yaml.safe_dump(document, sort_keys=False))
+            client.jobs.create_or_update(load_job(text, relative_origin=str(file.path.absolute())))
+
+        try:
+            sdk.signed_in(self._context, f"pipeline {file.path.name}", create)
         except OpsmlError:
             if not self._runs.exists(document["name"]):
                 raise
@@ -312,10 +316,10 @@ class AzurePipelines:
         """What the SDK finds wrong, before anything is uploaded."""
         from opsml_cli.azureml import sdk
 
-        client = self._context.sdk()
         component = self._loaded("checked", file)
-        with sdk.quiet(f"pipeline {file.path.name}"):
-            result = client.components.validate(component)
+        result = sdk.signed_in(
+            self._context, f"pipeline {file.path.name}", lambda client: client.components.validate(component)
+        )
         if not result.passed:
             message = "; ".join(f"{place}: {text}" for place, text in result.error_messages.items())
             raise InvalidInputError(f"{file.path.name}: {message}", fix=f"correct {file.path.name} and run the command again")
@@ -328,11 +332,13 @@ class AzurePipelines:
         held = self._context.rest.find(f"{{ws}}/components/{own}/versions/{version}", VERSION)
         if held is not None:
             return str(held["id"])
-        client = self._context.sdk()
-        component = self._loaded(own, file)
-        component.version = version
-        with sdk.quiet(f"pipeline {file.path.name}"):
+
+        def create(client: MLClient) -> str:
+            component = self._loaded(own, file)
+            component.version = version
             return str(client.components.create_or_update(component).id)
+
+        return sdk.signed_in(self._context, f"pipeline {file.path.name}", create)
 
 
 def _version_for(

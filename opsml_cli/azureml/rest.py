@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("opsml.azure.rest")
 
 ATTEMPTS = 5
-LONGEST_WAIT = 60.0  # seconds between two attempts, whatever the service asks for
 _TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 _REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS"))
 
 
 class HttpRest:
-    """HTTP to the Azure of one workspace, signed in, every failure translated to the error tree. `clock` and `jitter` (0 to 1)
-    are handed in by tests.
+    """HTTP to the Azure of one workspace, signed in, every failure translated to the error tree. `longest_wait` is in seconds,
+    between two attempts, whatever the service asks for; `clock` and `jitter` (0 to 1) are handed in by tests.
 
     A path that begins with `/` lies below the resource manager; `{ws}` in it is the workspace's ARM id. `audience` says whose
     token is sent: None the resource manager's (the data plane takes it too), `ml`, `storage`, `graph`, or `none` for no token
@@ -48,24 +47,28 @@ class HttpRest:
         identity: Identity,
         *,
         ca_bundle: str | None = None,
+        longest_wait: float = 60.0,
         clock: Clock | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        from opsml_cli.azureml.tls import load_httpx
+
+        load_httpx()
         self._place = place
         self._cloud = cloud
         self._identity = identity
         self._ca_bundle = ca_bundle
+        self._longest_wait = longest_wait
         self._clock = clock or SystemClock()
         self._jitter = jitter
 
     @cached_property
     def client(self) -> httpx.Client:
         """The one client, for whoever streams: it follows no redirect and sends no token by itself."""
-        from opsml_cli import __version__
-        from opsml_cli.azureml.tls import client_context, load_transport
-
-        load_transport()
         import httpx
+
+        from opsml_cli import __version__
+        from opsml_cli.azureml.tls import client_context
 
         return httpx.Client(
             verify=client_context(self._ca_bundle),
@@ -231,7 +234,8 @@ class HttpRest:
     def _pause(self, attempt: int, headers: Mapping[str, str] | None) -> None:
         asked = retry_after(headers or {})
         wait = 0.5 * 2 ** (attempt - 1) if asked is None else asked
-        self._clock.sleep(min(wait, LONGEST_WAIT) + self._jitter() * min(wait, 5.0) * 0.5)
+        wait = min(wait, self._longest_wait)
+        self._clock.sleep(wait + self._jitter() * min(wait, 5.0) * 0.5)
 
     def _same_origin(self, url: str, reference: str) -> None:
         """A link in an answer is followed, with a token, only where the answer came from."""

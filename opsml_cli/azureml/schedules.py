@@ -23,6 +23,8 @@ from opsml_cli.domain.schedule import CreateSchedule, Schedule, ScheduledRun, Sc
 from opsml_cli.timing import due_times
 
 if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
     from opsml_cli.azureml.context import Context
     from opsml_cli.azureml.pipeline_files import PipelineFile
     from opsml_cli.azureml.pipelines import AzurePipelines
@@ -151,9 +153,9 @@ class AzureSchedules:
         """The SDK uploads what the file names, and makes the schedule; only then it may run."""
         from opsml_cli.azureml import sdk
 
-        client = self._context.sdk()
         document, origin = self._job(spec)
-        with sdk.quiet(f"schedule {spec.name}"):
+
+        def create(client: MLClient) -> None:
             import io
 
             import yaml
@@ -189,6 +191,8 @@ class AzureSchedules:
                 is_enabled=spec.enabled,
             )
             client.schedules.begin_create_or_update(schedule).result()
+
+        sdk.signed_in(self._context, f"schedule {spec.name}", create)
 
     def _job(self, spec: CreateSchedule) -> tuple[dict[str, Any], str]:
         """The pipeline's YAML with the inputs of the schedule, and the file from which its paths start."""

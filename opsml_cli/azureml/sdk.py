@@ -7,17 +7,19 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from opsml_cli.azureml import errors
+from opsml_cli.domain.errors import NotSignedInError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
     from opsml_cli.azureml.context import Context
 
+T = TypeVar("T")
 log = logging.getLogger("opsml.azure.sdk")
 
 
@@ -50,8 +52,23 @@ def quiet(what: str) -> Iterator[None]:
         yield
 
 
+def signed_in(context: Context, what: str, call: Callable[[MLClient], T]) -> T:
+    """What `call` gives, made quietly with the context's client; once more with a new token when Azure refused one that looked
+    good, as it may in the middle of a wait: the SDK keeps its own until the hour that is written in it. So `call` has to be
+    one that may be repeated."""
+    client = context.sdk()
+    try:
+        with quiet(what):
+            return call(client)
+    except NotSignedInError:
+        context.renew()
+        with quiet(what):
+            return call(context.sdk())
+
+
 def make_client(context: Context) -> MLClient:
     """MLClient for the context's workspace and cloud, without telemetry and progress bars."""
+    from opsml_cli.azureml.rest import ATTEMPTS
     from opsml_cli.azureml.tls import bundle
 
     found = bundle(context.settings.ca_bundle)
@@ -74,4 +91,7 @@ def make_client(context: Context) -> MLClient:
             cloud_metadata=cloud.sdk_metadata(),
             show_progress=False,
             enable_telemetry=False,
+            # Its own ten attempts, each waiting twice as long, would be silent for minutes.
+            retry_total=ATTEMPTS - 1,
+            retry_backoff_max=context.settings.longest_wait,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from opsml_cli.domain import names
-from opsml_cli.domain.errors import ConflictError
+from opsml_cli.domain.errors import BusyError, ConflictError
 from opsml_cli.domain.names import AssetRef
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class Versions:
         for attempt in range(1, _TRIES + 1):
             try:
                 return self.put(name, wanted, body)
-            except ConflictError:
-                if version is not None or attempt == _TRIES:
+            except ConflictError as error:
+                # Only a version that is taken makes way; where no answer came, this one may have been made.
+                if isinstance(error, BusyError) or version is not None or attempt == _TRIES:
                     raise
             wanted = str(int(wanted) + 1)
         raise AssertionError("the last attempt returns or raises")

@@ -61,6 +61,7 @@ class Faults:
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self._lock = threading.Lock()
         self._seen: dict[int, int] = {}
+        self._struck = 0
         self._faults = list(faults)
 
     def add(self, text: str) -> None:
@@ -73,6 +74,13 @@ class Faults:
         with self._lock:
             self._faults.clear()
             self._seen.clear()
+            self._struck = 0
+
+    @property
+    def struck(self) -> int:
+        """How many requests have met a fault of these since the last `clear`."""
+        with self._lock:
+            return self._struck
 
     def strike(self, when: str, method: str, path: str, identity: Identity) -> None:
         """Raise what a request meets `before` or `after` its effect: WireError or Dropped; nothing for most."""
@@ -101,6 +109,7 @@ class Faults:
                     continue
                 seen = self._seen[number] = self._seen.get(number, 0) + 1
                 if seen > fault.skip and (fault.count is None or seen <= fault.skip + fault.count):
+                    self._struck += 1
                     return fault
         return None
 

@@ -38,6 +38,7 @@ class AzureSettings(BaseModel):
     arm_url: str | None = None
     inference_url: str | None = None
     ca_bundle: str | None = None
+    longest_wait: float = Field(default=60.0, ge=0, le=3600)
 
     @property
     def complete(self) -> bool:
@@ -113,4 +114,5 @@ _DESCRIPTIONS = (
     ("azure.arm_url", "", "the management endpoint; only here or in the user's own settings"),
     ("azure.inference_url", "", "the base of scoring URLs; only here or in the user's own settings"),
     ("azure.ca_bundle", "", "certificates to believe; only here or in the user's own settings"),
+    ("azure.longest_wait", "60", "seconds at most between two attempts at a request that Azure throttles or fails"),
 )

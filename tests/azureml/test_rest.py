@@ -9,7 +9,7 @@ import pytest
 from azure_server import Asked, AzureServer, Say
 
 from opsml_cli.azureml.context import Context
-from opsml_cli.azureml.rest import ATTEMPTS, LONGEST_WAIT, HttpRest, retry_after
+from opsml_cli.azureml.rest import ATTEMPTS, HttpRest, retry_after
 from opsml_cli.domain.errors import (
     BusyError,
     ConfigError,
@@ -125,7 +125,15 @@ def test_the_service_says_how_long_to_wait(context: Context, server: AzureServer
         Say(value={}),
     )
     context.rest.get("{ws}", "1")
-    assert clock.slept == [7.0, 0.25, LONGEST_WAIT]
+    assert clock.slept == [7.0, 0.25, 60.0]
+
+
+def test_the_longest_wait_is_a_setting(context: Context, server: AzureServer, clock) -> None:
+    rest = HttpRest(context.place, context.cloud, context.identity, longest_wait=2.0, clock=clock, jitter=lambda: 0.0)
+    rest.client = context.rest.client
+    server.script(Say(429, headers={"retry-after": "7"}), Say(503), Say(value={}))
+    rest.get("{ws}", "1")
+    assert clock.slept == [2.0, 1.0]
 
 
 def test_jitter_spreads_the_waits(context: Context, server: AzureServer, clock) -> None:
