@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.automl.problem import Problem
 
 _SLACK = 1.1  # a trial is expected to take this much longer than its like did
+_ENOUGH = 0.7  # boosting that has this share of its expected time is worth it: the last rounds gain the least
 
 
 @dataclass(slots=True)
@@ -171,13 +172,18 @@ class Search:
         pace = self._pace(candidate.algorithm)
         if pace is None:
             return True
-        return time.monotonic() + pace * candidate.cost * _SLACK < self._deadline()
+        needed = _ENOUGH if self._useful_when_cut(candidate) else _SLACK
+        return time.monotonic() + pace * candidate.cost * needed < self._deadline()
 
     def _hopeless(self) -> bool:
         """Whether not even the cheapest kind of trial would end in time."""
         with self._lock:
             fastest = min((result.seconds for result in self.results), default=0.0)
-        return time.monotonic() + fastest >= self._deadline()
+        return time.monotonic() + fastest * _ENOUGH >= self._deadline()
+
+    def _useful_when_cut(self, candidate: Candidate) -> bool:
+        """Whether a trial that the deadline ends is kept as far as it came: its figures are of rows it has not seen."""
+        return candidate.algorithm != portfolio.LINEAR[self._problem.task]
 
     def _deadline(self) -> float:
         """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
@@ -185,7 +191,8 @@ class Search:
         with self._lock:
             ranked = sorted(self.results, key=self._loss)[: 5 if self._few else 3]
         if not ranked:
-            return clock.started + (clock.end - clock.started) * 0.5
+            # Of what is left, not of the whole: on a busy machine preparing may have taken long.
+            return time.monotonic() + 0.5 * clock.left()
         each = [refit_seconds(result, self._plan.grown) for result in ranked]
         # On many rows one model is served more often than three: half of the others' time is a fair bet.
         reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
@@ -201,8 +208,7 @@ class Search:
         started = time.monotonic()
         limits = self._plan.limits
         deadline = self._deadline()
-        # The first trial is kept as far as it came: with one model there is something to hand over.
-        keep = not self.results
+        keep = not self.results or self._useful_when_cut(candidate)
         if limits.trial_timeout_seconds is not None and started + limits.trial_timeout_seconds < deadline:
             deadline, keep = started + limits.trial_timeout_seconds, True
         watch = boosting.Watch(deadline, keep, self._events.stop_requested)
