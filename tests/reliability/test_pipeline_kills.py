@@ -134,14 +134,9 @@ def test_a_killed_run_takes_its_command_along_whoever_looks_first(local: LocalWo
     mark = tmp_path / "pid"
     text = f"type: pipeline\njobs:\n  long:\n    type: command\n    command: echo $$ > {mark}; exec sleep 600\n"
     begun = local.pipelines.begin_run(str(written(tmp_path / "p", text)), {}, None)
+    until(lambda: mark.exists() and mark.read_text().strip(), 20)
     from opsml_cli.local import job_records
-    from opsml_cli.local.pipelines import records
 
-    def told() -> bool:
-        with local.store.read() as connection:
-            return records.steps(connection, begun.run)[0].process is not None
-
-    until(lambda: told() and mark.exists() and mark.read_text().strip(), 20)
     with local.store.read() as connection:
         record = job_records.load(connection, begun.run)
     assert record is not None and record.process is not None

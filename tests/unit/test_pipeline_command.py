@@ -128,3 +128,19 @@ def test_a_limit_ends_the_command_and_its_children(tmp_path: Path) -> None:
 def test_a_stop_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="canceled"):
         ran("sleep 60", tmp_path, stop=True)
+
+
+def test_a_command_whose_process_was_not_recorded_does_not_begin(tmp_path: Path) -> None:
+    def begun(pid: int) -> None:
+        raise LookupError(pid)
+
+    with pytest.raises(LookupError) as caught:
+        run_command("touch made", {"PATH": os.environ["PATH"]}, tmp_path, tmp_path / "log.txt",
+                    timeout=None, begun=begun, say=print, stop=lambda: False)  # fmt: skip
+    with pytest.raises(ProcessLookupError):
+        os.kill(caught.value.args[0], 0)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_command_finds_nothing_to_read(tmp_path: Path) -> None:
+    assert ran("cat; echo end", tmp_path) == ["end"]

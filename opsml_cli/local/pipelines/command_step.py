@@ -25,6 +25,8 @@ _SECRET = re.compile(
 _TAIL_BYTES = 16_384
 _TICK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
+# The command begins when its process is on record: whoever starts it may be killed before, and nobody would know of it then.
+_AT_THE_WORD = [] if os.name == "nt" else ["sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
 
 
 class CommandError(Exception):
@@ -129,10 +131,10 @@ def run_command(
     follower = _Follower(log, say)
     try:
         process = subprocess.Popen(
-            shell(command),
+            [*_AT_THE_WORD, *shell(command)],
             cwd=folder,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if _AT_THE_WORD else subprocess.DEVNULL,
             stdout=handle,
             stderr=subprocess.STDOUT,
             start_new_session=os.name != "nt",
@@ -141,9 +143,10 @@ def run_command(
         raise CommandError(f"the shell could not be started: {error}") from error
     finally:
         os.close(handle)
-    begun(process.pid)
-    deadline = None if timeout is None else time.monotonic() + timeout
     try:
+        begun(process.pid)
+        _give_the_word(process)
+        deadline = None if timeout is None else time.monotonic() + timeout
         while process.poll() is None:
             follower.look()
             if stop():
@@ -161,6 +164,12 @@ def run_command(
         reason = f"exit code {process.returncode}" if process.returncode > 0 else f"ended by signal {-process.returncode}"
         last = last_lines(log)
         raise CommandError(f"{reason}; last log lines: {last}" if last else reason)
+
+
+def _give_the_word(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(b"\n")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
