@@ -111,7 +111,7 @@ class Output:
                 return formats.plain(value), ()
             documents = [rendering.document(item) for item in value]
             columns = rendering.columns or list(documents[0])
-            return formats.plain([{name: document.get(name) for name in columns} for document in documents]), columns
+            return formats.plain([_main_fields(document, columns) for document in documents]), columns
         rendering = rendering_of(type(value))
         if rendering is None:
             return formats.plain(value), ()
@@ -305,3 +305,11 @@ class Output:
         except OSError:
             if stream is self.stdout:
                 raise
+
+
+def _main_fields(document: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """An item of a list, and why those of its fields are null that nobody knows."""
+    shown = {name: document.get(name) for name in columns}
+    unknown = document.get("unknown") or {}
+    reasons = {name: unknown[name] for name in columns if name in unknown and shown[name] is None}
+    return {**shown, "unknown": reasons} if reasons else shown

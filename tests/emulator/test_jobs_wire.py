@@ -272,6 +272,17 @@ def data_plane(emulator: Emulated) -> dict[str, str]:
     return {"authorization": f"Bearer {emulator.token()}"}
 
 
+def test_many_runs_are_read_at_once(emulator: Emulated, client: httpx.Client) -> None:
+    client.put(url(emulator, "batched"), json=command())
+    asked = {"one": {"runId": "batched", "selectRunMetadata": True}, "other": {"runId": "nothing"}}
+    reply = client.post(f"/history/v1.0{emulator.ws}/batchrundata", json={"requests": asked})
+    found = reply.json()
+    assert (reply.status_code, found.keys()) == (200, {"successfulResults", "failedResults"})
+    assert found["successfulResults"]["one"]["runMetadata"]["runId"] == "batched"
+    assert "nothing" in found["failedResults"]["other"]["error"]["message"]
+    ended(emulator, "batched")
+
+
 def test_inputs_of_a_group_reach_the_nodes(emulator: Emulated, client: httpx.Client, tmp_path: Path) -> None:
     register(emulator.workspace, tmp_path, "grouped")
     specification = {
