@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 from emulator_support import Emulated
 from pipeline_support import cleaned, ended, until
-from serving_support import deploy, end_all, register_own, trained_once
+from serving_support import deploy, end_all, foreign_folder, register_own, trained_once
 
+from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.compute import CreateCompute
 from opsml_cli.domain.data import RegisterData
+from opsml_cli.domain.endpoint import DeploymentState, DeploySpec
+from opsml_cli.domain.errors import NotAllowedError
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.pipeline import PublishPipeline, TriggerPipeline
 from opsml_cli.domain.progress import Silent
 from opsml_cli.domain.schedule import CreateSchedule, CronTrigger
+from opsml_cli.settings import AzureSettings
 
 PIPELINE = """\
 type: pipeline
@@ -267,3 +271,34 @@ ROWS = [each for name, each in list(globals().items()) if name.endswith(("_of_th
 @pytest.mark.parametrize("row", ROWS, ids=lambda each: each.__name__)
 def test_each_sees_what_the_other_made(place: Place, row: Callable[[Place], None]) -> None:
     row(place)
+
+
+def test_a_model_that_somebody_uploaded_is_foreign_whatever_it_says_of_itself(place: Place, tmp_path: Path) -> None:
+    """Azure's SDK may name a job at a model; that it was trained here is known by this workspace's record alone."""
+    from azure.ai.ml.entities import Model
+
+    place.local.pipelines.begin_run(str(place.folder / "pipeline.yml"), {}, "claimed")
+    foreign = foreign_folder(tmp_path / "foreign")
+    claims = {"opsml.job": place.local.jobs.list()[0].name, "opsml.trusted": "true"}
+    place.ml.models.create_or_update(
+        Model(name="forged", version="1", path=str(foreign), type="mlflow_model", properties=claims)
+    )
+    found = place.local.models.get(AssetRef("forged"))
+    assert (found.own, found.trusted) == (False, False)
+    with pytest.raises(NotAllowedError):
+        place.local.models.verified(AssetRef("forged"))
+    settings = AzureSettings(
+        subscription_id=place.emulator.subscription,
+        resource_group=place.emulator.resource_group,
+        workspace_name=place.emulator.workspace_name,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.emulator.environment.items():
+            patch.setenv(name, value)
+        azure = AzureWorkspace(settings)
+        azure.online_endpoints.begin_deploy(DeploySpec(AssetRef("forged", "1"), "forged-api", "blue"))
+        until(lambda: azure.online_endpoints.get("forged-api").deployments[0].state.finished)
+        (made,) = azure.online_endpoints.get("forged-api").deployments
+        azure.context.close()
+    assert made.state is DeploymentState.FAILED
+    assert "nobody trusts it" in str(made.detail)
