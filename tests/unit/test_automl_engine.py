@@ -22,7 +22,7 @@ from opsml_cli.local.automl import scoring
 from opsml_cli.local.automl.engine import train
 from opsml_cli.local.automl.events import Tables
 
-SPEC = AutoMLSpec(TableSource(path="table"), "y", limits=Limits(timeout_seconds=60, max_trials=2))
+SPEC = AutoMLSpec(TableSource(path="table"), "y", cross_validations=4, limits=Limits(timeout_seconds=60, max_trials=2))
 
 
 class Recorder:
@@ -86,7 +86,7 @@ def model_of(folder: Path) -> scoring.TabularModel:
     [("binary", "AUC_weighted", 0.8), ("multiclass", "AUC_weighted", 0.75), ("regression", "r2_score", 0.6)],
 )
 def test_every_task_ends_in_a_model_that_is_better_than_nothing(kind: str, metric: str, least: float, tmp_path: Path) -> None:
-    spec = replace(SPEC, metric=metric, cross_validations=4, limits=Limits(60, max_trials=4))
+    spec = replace(SPEC, metric=metric, limits=Limits(60, max_trials=4))
     outcome, events = trained(table(kind=kind), tmp_path, spec)
     assert outcome.best is not None and outcome.test_metrics is not None and outcome.baseline_metrics is not None
     assert outcome.metric == metric
