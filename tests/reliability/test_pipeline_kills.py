@@ -90,7 +90,7 @@ def test_publish(local: LocalWorkspace, tmp_path: Path, seed: int) -> None:
     (tmp_path / "p" / "src" / "data.bin").write_bytes(b"after")
     after = local.pipelines.publish(PublishPipeline(str(path), "killed"))
     for version in {*map(str, versions), after.pipeline.version}:
-        _, definition = local.pipelines._published("killed", version)
+        _, definition = local.pipelines.content("killed", version)
         assert [step.name for step in definition.steps] == ["first", "second"]
     assert not [entry for entry in local.layout.blobs.iterdir() if entry.name.startswith(TEMPORARY)]
     run = ended(local, local.pipelines.begin_trigger(TriggerPipeline("killed")).run)
