@@ -102,7 +102,7 @@ def emulated(folder: Path) -> Iterator[tuple[dict[str, str], str]]:
         found = json.loads(carried_out(folder, "local", "env", "-o", "json"))
         yield found, str(job["name"])
     finally:
-        carried_out(folder, "local", "down")
+        carried_out(folder, "local", "down", "--yes")
 
 
 def main() -> int:

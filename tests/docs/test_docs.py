@@ -123,3 +123,11 @@ def test_the_request_file_names_the_tables_columns() -> None:
 def test_the_notebook_is_sound_json_without_output() -> None:
     cells = json.loads((EXAMPLE / "bank-marketing.ipynb").read_text("utf-8"))["cells"]
     assert all(not cell.get("outputs") for cell in cells if cell["cell_type"] == "code")
+
+
+def test_the_tests_that_the_security_page_names_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/security-tests.md").read_text("utf-8"))
+    assert len(named) > 20
+    for path, test in named:
+        assert (ROOT / path).is_file(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), f"{path}::{test}"
