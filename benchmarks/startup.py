@@ -100,7 +100,7 @@ def emulated(folder: Path) -> Iterator[tuple[dict[str, str], str]]:
         carried_out(folder, "local", "up")
         carried_out(folder, "deploy", f"{model['name']}:{model['version']}", "--endpoint", "bank")
         found = json.loads(carried_out(folder, "local", "env", "-o", "json"))
-        yield found, str(job["name"])
+        yield found, str(job["job"])
     finally:
         carried_out(folder, "local", "down", "--yes")
 
