@@ -18,35 +18,55 @@ _USAGES_VERSION = "2024-10-01"
 # What serves and trains by default.
 _FAMILY = "standardDSv2Family"
 _LEAST_CORES = 4
+# What helps when the error itself does not say.
+_CLOUD = "check azure.cloud and azure.authority: opsml config show tells where each comes from"
+_WORKSPACE = (
+    "check azure.subscription_id, azure.resource_group and azure.workspace_name (opsml config show); "
+    "opsml -w azure workspace create makes it"
+)
+_DATA_PLANE = "let this network reach the regional hosts of Azure Machine Learning, then run opsml doctor again"
+_STORAGE = (
+    "let this network reach the workspace's storage account, and give the identity the role Storage Blob Data Contributor on it"
+)
+_ROLES = 'ask the owner: opsml -w azure workspace share PRINCIPAL --role "AzureML Data Scientist"'
+_QUOTA = "run opsml doctor again in a moment; https://status.azure.com tells of large failures"
+_SIGN_IN = "run `az login`, or set azure.auth and what it needs (opsml help environment)"
 
 
 def checks(context: Context) -> Iterator[Check]:
     """One after the other: what cannot be looked at because of one before it is left out."""
     yield _sdk()
-    cloud = _tried("cloud", lambda: f"{context.cloud.name}: {context.cloud.resource_manager}")
+    cloud = _tried("cloud", lambda: f"{context.cloud.name}: {context.cloud.resource_manager}", _CLOUD)
     yield cloud
     if not cloud.ok:
         return
-    token = _tried("identity", lambda: _identity(context))
+    token = _tried("identity", lambda: _identity(context), _SIGN_IN)
     yield token
     if not token.ok:
         return
-    reach = _tried("workspace", lambda: f"{context.place.workspace_name} in {context.region}, {_provisioned(context)}")
+    reach = _tried(
+        "workspace", lambda: f"{context.place.workspace_name} in {context.region}, {_provisioned(context)}", _WORKSPACE
+    )
     yield reach
     if not reach.ok:
         return
-    yield _tried("data plane", lambda: context.data_plane)
+    yield _tried("data plane", lambda: context.data_plane, _DATA_PLANE)
     yield _roles(context)
     yield _quota(context)
     yield _storage(context)
 
 
-def _tried(name: str, look: Callable[[], str]) -> Check:
+def _fix(error: OpsmlError, otherwise: str) -> str:
+    """What the error says, unless it is only to try again: doctor has just tried."""
+    return otherwise if error.fix is None or error.retryable else error.fix
+
+
+def _tried(name: str, look: Callable[[], str], fix: str) -> Check:
     try:
         return Check(name, True, look())
     except OpsmlError as error:
         detail = f"{error.message} ({error.cause})" if error.cause else error.message
-        return Check(name, False, detail, error.fix)
+        return Check(name, False, detail, _fix(error, fix))
 
 
 def _sdk() -> Check:
@@ -85,7 +105,6 @@ def _roles(context: Context) -> Check:
     """The roles that the identity holds on the workspace, inherited ones included."""
     owner = _claims(context.identity.token(context.cloud.scope("arm"))).get("oid")
     base = "{ws}/providers/Microsoft.Authorization"
-    fix = 'ask the owner: opsml -w azure workspace share PRINCIPAL --role "AzureML Data Scientist"'
     try:
         condition = {"$filter": f"assignedTo('{owner}')"} if owner else {"$filter": "atScope()"}
         held = list(context.rest.pages(f"{base}/roleAssignments", _ROLES_VERSION, **condition))
@@ -94,11 +113,11 @@ def _roles(context: Context) -> Check:
     except (NotAllowedError, NotFoundError) as error:
         return Check("roles", True, f"cannot be looked at: {error.message}")
     except OpsmlError as error:
-        return Check("roles", False, error.message, error.fix)
+        return Check("roles", False, error.message, _fix(error, _ROLES))
     found = sorted({str(names.get(one["properties"]["roleDefinitionId"].rpartition("/")[2].casefold(), "a role of its own"))
                     for one in held})  # fmt: skip
     enough = bool({"Owner", "Contributor", "AzureML Data Scientist", "a role of its own"} & set(found))
-    return Check("roles", enough, ", ".join(found) or "none on the workspace", None if enough else fix)
+    return Check("roles", enough, ", ".join(found) or "none on the workspace", None if enough else _ROLES)
 
 
 def _quota(context: Context) -> Check:
@@ -112,7 +131,7 @@ def _quota(context: Context) -> Check:
     except (NotAllowedError, NotFoundError) as error:
         return Check("quota", True, f"cannot be looked at: {error.message}")
     except OpsmlError as error:
-        return Check("quota", False, error.message, error.fix)
+        return Check("quota", False, error.message, _fix(error, _QUOTA))
     found = next((one for one in usages if str(one["name"]["value"]).casefold() == _FAMILY.casefold()), None)
     if found is None:
         return Check("quota", True, f"nothing is known of {_FAMILY}")
@@ -130,4 +149,4 @@ def _storage(context: Context) -> Check:
         next(container.below("opsml/"), None)
         return f"{container.datastore} can be read"
 
-    return _tried("storage", look)
+    return _tried("storage", look, _STORAGE)

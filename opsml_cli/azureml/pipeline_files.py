@@ -74,6 +74,8 @@ def _read(path: Path, document: Document) -> PipelineFile:
     settings = {key: each for key, each in (value.get("settings") or {}).items() if key in _SETTINGS}
     if "compute" in value:
         settings.setdefault("default_compute", value["compute"])
+    # As a training without one: Azure runs no step that nobody gave a compute.
+    settings.setdefault("default_compute", "serverless")
     component = {
         "type": "pipeline",
         "display_name": value.get("display_name"),

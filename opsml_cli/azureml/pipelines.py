@@ -174,6 +174,8 @@ class AzurePipelines:
         file = pipeline_files.read(Path(path).expanduser())
         document = {**file.job, "name": run_name("pipeline")}
         document["inputs"] = {**document["inputs"], **self.inputs.of_job(file.inputs, inputs)}
+        document["settings"] = {**(file.job.get("settings") or {}), "default_compute": file.settings["default_compute"]}
+        document.pop("compute", None)
         if experiment is not None:
             document["experiment_name"] = names.asset_name(experiment, "experiment name")
 

@@ -118,17 +118,16 @@ class LocalEndpoints:
             return self._deployed(plan)
         return self._begun(plan, generation)
 
+    def instances(self) -> Sequence[tuple[str, int]]:
+        """Size and number of the machines that the deployments with a size stand for."""
+        with self._store.read() as connection:
+            return _instances(connection)
+
     @staticmethod
     def _check_quota(connection: sqlite3.Connection, spec: DeploySpec) -> None:
         if spec.instance_type is None:
             return
-        here = names.key(spec.endpoint), names.key(spec.deployment)
-        used = [
-            (each.target.instance_type or "", each.target.instance_count)
-            for record in endpoint_records.read_all(connection)
-            for key, each in record.deployments.items()
-            if (names.key(record.name), key) != here
-        ]
+        used = _instances(connection, beside=(names.key(spec.endpoint), names.key(spec.deployment)))
         vm_sizes.check_quota(vm_sizes.find(spec.instance_type), spec.instance_count, used)
 
     def _begun(self, plan: Plan, generation: int) -> Deployed:
@@ -380,3 +379,13 @@ class LocalEndpoints:
     @staticmethod
     def _url(record: EndpointRecord, path: str) -> str | None:
         return None if record.port is None else f"http://127.0.0.1:{record.port}{path}"
+
+
+def _instances(connection: sqlite3.Connection, beside: tuple[str, str] | None = None) -> list[tuple[str, int]]:
+    """Size and number of the instances of every deployment that says a size, but `beside` (endpoint's and its own key)."""
+    return [
+        (each.target.instance_type, each.target.instance_count)
+        for record in endpoint_records.read_all(connection)
+        for key, each in record.deployments.items()
+        if each.target.instance_type and (names.key(record.name), key) != beside
+    ]

@@ -71,13 +71,19 @@ def find(name: str) -> VmSize:
     return found
 
 
+def cores_in_use(used: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Cores by family that instances (size, how many) take from the quota."""
+    cores: dict[str, int] = {}
+    for name, count in used:
+        size = SIZES.get(name.casefold())
+        if size is not None:
+            cores[size.family] = cores.get(size.family, 0) + size.cores_for(count)
+    return cores
+
+
 def check_quota(size: VmSize, instances: int, used: Iterable[tuple[str, int]]) -> None:
     """CoresError when `instances` of `size` do not fit beside those in use (size, instances)."""
-    usage = 0
-    for name, count in used:
-        other = SIZES.get(name.casefold())
-        if other is not None and other.family == size.family:
-            usage += other.cores_for(count)
+    usage = cores_in_use(used).get(size.family, 0)
     needed = size.cores_for(instances)
     if usage + needed > size.limit:
         raise CoresError(size.name, usage, size.limit, needed)

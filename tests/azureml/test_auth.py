@@ -163,7 +163,7 @@ def test_sovereign_clouds_have_an_audience_of_their_own(server: AzureServer, clo
 
 
 def test_azure_pipelines(server: AzureServer) -> None:
-    server.answer = lambda _: Say(value={"oidcToken": "assertion"})
+    server.answer = lambda _: Say(value={"oidcToken": f"assertion-{len(server.asked)}"})
     environment = {
         "SYSTEM_OIDCREQUESTURI": f"{server.url}/pipelines/oidctoken",
         "SYSTEM_ACCESSTOKEN": "system-token",
@@ -177,8 +177,11 @@ def test_azure_pipelines(server: AzureServer) -> None:
     assert (asked.method, asked.path) == ("POST", "/pipelines/oidctoken?api-version=7.1&serviceConnectionId=connection")
     assert asked.headers["authorization"] == "Bearer system-token"
     form = _form(server.tokens[0])
-    assert (form["client_id"], form["client_assertion"]) == ("client-b", "assertion")
+    assert (form["client_id"], form["client_assertion"]) == ("client-b", "assertion-1")
     assert server.tokens[0].path.startswith("/tenant-b/")
+    found.renew()
+    assert found.token(SCOPE) == "token-2"
+    assert _form(server.tokens[1])["client_assertion"] == "assertion-2"
     found.close()
     for missing in ("SYSTEM_ACCESSTOKEN", "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID"):
         with pytest.raises(ConfigError, match=missing):

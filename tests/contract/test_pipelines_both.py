@@ -232,3 +232,16 @@ def test_on_azure_reading_and_triggering_load_no_sdk_and_the_command_works(
     )
     assert done.returncode == 0, done.stderr
     assert ended(lambda: azure_workspace.pipelines.run(done.stdout.strip())).status is JobState.COMPLETED
+
+
+def test_a_pipeline_that_names_no_compute_runs(workspace: Workspace, tmp_path: Path) -> None:
+    text = PIPELINE.replace("settings: {default_compute: azureml:serverless}\n", "")
+    assert "compute" not in text
+    (tmp_path / "bare" / "src").mkdir(parents=True)
+    (tmp_path / "bare" / "src" / "write.py").write_text(WRITE)
+    path = written(tmp_path / "bare", text)
+    begun = workspace.pipelines.begin_run(str(path), {}, None)
+    assert ended(lambda: workspace.pipelines.run(begun.run)).status is JobState.COMPLETED
+    published = workspace.pipelines.publish(PublishPipeline(str(path), "bare"))
+    again = workspace.pipelines.begin_trigger(TriggerPipeline(published.pipeline.name))
+    assert ended(lambda: workspace.pipelines.run(again.run)).status is JobState.COMPLETED

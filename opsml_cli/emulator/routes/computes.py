@@ -142,9 +142,15 @@ def list_sizes(call: Call) -> Reply:
 
 
 def list_usages(call: Call) -> Reply:
-    """Cores in use, by family: those of the clusters' nodes, of which none runs between jobs."""
+    """Cores in use, by family: those of deployments in every workspace. Of the clusters' nodes none runs between jobs."""
     _check_region(call)
-    return Reply(value={"value": [{**_name(call, each, "usages"), "currentValue": 0} for each in _families()]})
+    used: list[tuple[str, int]] = []
+    for each in call.site.workspaces():
+        with call.site.serve(each) as served:
+            used += served.local.online_endpoints.instances()
+    cores = vm_sizes.cores_in_use(used)
+    found = [{**_name(call, each, "usages"), "currentValue": cores.get(each.family, 0)} for each in _families()]
+    return Reply(value={"value": found})
 
 
 def list_quotas(call: Call) -> Reply:
