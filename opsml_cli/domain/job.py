@@ -94,6 +94,7 @@ class AutoMLSpec:
     compute: str | None = None
     seed: int = 0
     model_name: str | None = None
+    model_of_trial: bool = False  # the registered model is called what Azure calls the best trial's output, where that is short
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 

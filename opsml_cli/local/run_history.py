@@ -76,7 +76,22 @@ class Run:
     @property
     def model_output(self) -> str:
         """What a trial calls its model among its outputs: the number is Azure's, and means nothing."""
-        return f"mlflow_log_model_{uuid.uuid5(_RUNS, names.key(self.id)).int % 1_000_000_000}"
+        return _model_output(self.id)
+
+
+def _model_output(run: str) -> str:
+    return f"mlflow_log_model_{uuid.uuid5(_RUNS, names.key(run)).int % 1_000_000_000}"
+
+
+def trial_id(job: str, number: int) -> str:
+    """The run that is a training's trial, counted from 0 in the order they finished."""
+    return f"{job}_{number}"
+
+
+def trial_model(job: str, number: int) -> str:
+    """What Azure calls the model of a trial in the registry."""
+    run = trial_id(job, number)
+    return f"azureml_{run}_output_{_model_output(run)}"
 
 
 def step_id(run: str, step: str) -> str:
@@ -221,7 +236,7 @@ def _trial(run: Run, number: int, trial: Trial, ended: str | None, *, best: bool
     started = None if ended is None else stamp(parse(ended) - timedelta(seconds=trial.duration_seconds))
     error = trial.detail if trial.state is JobState.FAILED else None
     return Run(
-        f"{run.id}_{number}", RunKind.TRIAL, run.job, trial.state, started or run.created_at, started, ended, run.id,
+        trial_id(run.id, number), RunKind.TRIAL, run.job, trial.state, started or run.created_at, started, ended, run.id,
         run.root, error, number, trial, best,
     )  # fmt: skip
 

@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opsml_cli.domain.errors import OpsmlError
+from opsml_cli.domain import names
+from opsml_cli.domain.errors import OpsmlError, UsageError
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, TableSource, Trial
 from opsml_cli.domain.pointer import ModelPointer
 from opsml_cli.local import job_process, tracking
@@ -28,6 +29,7 @@ from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels, ModelFacts, quiet_mlflow
 from opsml_cli.local.part_logs import PartLogs
+from opsml_cli.local.run_history import trial_model
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
@@ -187,7 +189,7 @@ class _Run:
         self.phase("registering the model")
         files.sync_tree(self._folder / "outputs")
         models = LocalModels(self._layout, self._store)
-        assert spec.model_name is not None
+        name = self._model_name(spec, outcome)
         facts = ModelFacts(
             own=True,
             trusted=True,
@@ -202,13 +204,13 @@ class _Run:
             tags=spec.tags,
         )
         self._parts.close()
-        with models.stage(self._folder / "outputs" / "model", spec.model_name) as staged, self._store.write() as connection:
+        with models.stage(self._folder / "outputs" / "model", name) as staged, self._store.write() as connection:
             record = records.load(connection, self._name)
             assert record is not None
             if record.job.status is not JobState.RUNNING:
                 model = None
             else:
-                model = models.adopt(connection, staged, spec.model_name, facts)
+                model = models.adopt(connection, staged, name, facts)
                 pointer = ModelPointer(model.name, model.version, model.path)
                 done = record.with_job(automl=replace(outcome, model=pointer))
                 records.save(connection, job_process.ended(done, JobState.COMPLETED))
@@ -218,6 +220,17 @@ class _Run:
             self.log(f"completed: model {model.name}:{model.version}")
             # The job has ended: a slow server keeps nobody waiting.
             tracking.log(self._change().job, self._folder / "outputs", os.environ, self.log)
+
+    def _model_name(self, spec: AutoMLSpec, outcome: AutoMLOutcome) -> str:
+        assert spec.model_name is not None
+        if not spec.model_of_trial or outcome.best is None:
+            return spec.model_name
+        with self._store.read() as connection:
+            trials = [each.trial for each in records.trials(connection, self._name)]
+        try:
+            return names.asset_name(trial_model(self._name, trials.index(outcome.best.trial)))
+        except UsageError:  # of a job whose own name is as long as a name may be
+            return spec.model_name
 
     def _change(self, status: JobState | None = None, **changes: object) -> Record:
         """Change the running record; a wish to cancel is never overwritten."""

@@ -76,12 +76,14 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def command_job(folder: Path, word: str) -> Any:
+def command_job(folder: Path, word: str, go: Path) -> Any:
+    """A command that waits until `go` is there."""
     from azure.ai.ml import Input, Output, command
 
     return command(
         code=str(folder / "src"),
-        command="python main.py ${{inputs.table}} ${{outputs.made}} ${{inputs.word}}",
+        command=f"until [ -e {go} ]; do sleep 0.02; done; python main.py ${{{{inputs.table}}}} ${{{{outputs.made}}}} "
+        "${{inputs.word}}",
         inputs={"table": Input(type="uri_file", path=str(folder / "people.csv")), "word": word},
         outputs={"made": Output(type="uri_folder")},
         environment="azureml:some-environment:1",
@@ -89,6 +91,22 @@ def command_job(folder: Path, word: str) -> Any:
         compute="serverless",
         experiment_name="sdk",
     )
+
+
+@pytest.fixture
+def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is there once the SDK follows a job's log: of one that has ended by then it shows nothing."""
+    from azure.ai.ml.operations import _job_ops_helper
+
+    path = tmp_path / "go"
+    pause = _job_ops_helper._wait_before_polling
+
+    def paused(seconds: float) -> float:
+        path.touch()
+        return pause(seconds)
+
+    monkeypatch.setattr(_job_ops_helper, "_wait_before_polling", paused)
+    return path
 
 
 def test_streaming_a_training_shows_its_log_to_the_verdict(
@@ -177,9 +195,9 @@ def test_canceling_a_training(client: Any, emulator: Emulated, folder: Path) -> 
 
 
 def test_a_command_runs_and_gives_its_outputs(
-    client: Any, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: Any, folder: Path, go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    begun = client.jobs.create_or_update(command_job(folder, "fine"))
+    begun = client.jobs.create_or_update(command_job(folder, "fine", go))
     assert begun.status == "Starting"
     client.jobs.stream(begun.name)
     assert "201 lines, fine" in capsys.readouterr().out
@@ -193,11 +211,11 @@ def test_a_command_runs_and_gives_its_outputs(
 
 
 def test_a_failing_command_fails_the_job_and_keeps_its_log(
-    client: Any, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: Any, folder: Path, go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from azure.ai.ml.exceptions import JobException
 
-    name = client.jobs.create_or_update(command_job(folder, "bad")).name
+    name = client.jobs.create_or_update(command_job(folder, "bad", go)).name
     with pytest.raises(JobException, match="exit code 1"):
         client.jobs.stream(name)
     assert "no good" in capsys.readouterr().out

@@ -108,6 +108,7 @@ def spec(name: str, properties: Mapping[str, Any], tables: Mapping[str, TableSou
         features=_features(details),
         experiment=properties["experimentName"],
         name=name,
+        model_of_trial=True,
         description=properties["description"],
         tags=properties["tags"],
     )
