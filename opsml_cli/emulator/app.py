@@ -139,13 +139,17 @@ class Emulator:
         with self._called(request, match, body) as call:
             known = match.route.access != "open"
             if known:
-                self._faults.strike("before", request.method, request.path, self._site.identity)
+                self._strike("before", request)
             reply = match.route.handler(call)
             if known:
-                self._faults.strike("after", request.method, request.path, self._site.identity)
+                self._strike("after", request)
             yield reply
             if reply.content is not None and not isinstance(reply.content, bytes):
                 yield from reply.content
+
+    def _strike(self, when: str, request: Request) -> None:
+        signed_in = request.token is not None
+        self._faults.strike(when, request.method, request.path, self._site.identity, signed_in=signed_in)
 
     @contextmanager
     def _called(self, request: Request, match: Match, body: bytes) -> Iterator[Call]:

@@ -82,9 +82,11 @@ class Faults:
         with self._lock:
             return self._struck
 
-    def strike(self, when: str, method: str, path: str, identity: Identity) -> None:
-        """Raise what a request meets `before` or `after` its effect: WireError or Dropped; nothing for most."""
-        fault = self._due(method, path, lambda each: each.when == when and each.kind not in ("crash", "slow"))
+    def strike(self, when: str, method: str, path: str, identity: Identity, *, signed_in: bool) -> None:
+        """Raise what a request meets `before` or `after` its effect: WireError or Dropped; nothing for most. Without a bearer
+        token (`signed_in`) none can have expired."""
+        others = ("crash", "slow") if signed_in else ("crash", "slow", "unauthorized")
+        fault = self._due(method, path, lambda each: each.when == when and each.kind not in others)
         if fault is None:
             return
         if fault.kind == "drop":
