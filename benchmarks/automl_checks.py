@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from automl_data import DataSet
@@ -22,14 +23,15 @@ def _opsml(work: Path, *words: str) -> str:
     return subprocess.run(command, cwd=work, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def _trained(data: DataSet, work: Path, seconds: float, *words: str) -> str:
-    """The job's name, of a training of all rows."""
+def _trained(data: DataSet, work: Path, seconds: float, *words: str) -> dict[str, Any]:
+    """The job's document, of a training of all rows."""
     path = work / f"{data.name}.csv"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         data.frame.to_csv(path, index=False)
     asked = ("train", "automl", "--data", str(path), "--target-column", data.target, "--timeout", f"{seconds:g}s")
-    return str(json.loads(_opsml(work, *asked, *words, "-o", "json"))["job"])
+    found: dict[str, Any] = json.loads(_opsml(work, *asked, *words, "-o", "json"))
+    return found
 
 
 def _best(call: Callable[[], object], repeats: int, passes: int) -> float:
@@ -47,8 +49,7 @@ def served(data: DataSet, work: Path, seconds: float) -> bool:
     """Train, and measure the default served model against its limits. Whether it keeps them."""
     from opsml_cli.local.automl import scoring
 
-    job = _trained(data, work, seconds)
-    folder = next((work / ".opsml" / "jobs" / job).rglob("MLmodel")).parent
+    folder = Path(_trained(data, work, seconds)["model"]["path"])
     model = scoring.load(str(folder / "data" / "data"))
     frame: pd.DataFrame = data.frame.drop(columns=[data.target]).head(1000)
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -69,11 +70,11 @@ def served(data: DataSet, work: Path, seconds: float) -> bool:
 def leakage(data: DataSet, work: Path, seconds: float) -> bool:
     """Train with the leaking column: the check must say so, with the figure reached with it and the one without, which a
     training without it then bears out."""
-    job = _trained(data, work, seconds)
+    job = _trained(data, work, seconds)["job"]
     checks = json.loads(_opsml(work, "jobs", "report", job, "-o", "json"))["guardrails"]
     said = next(check for check in checks if check["check"] == "Target leakage")
     print(f"with {LEAK!r}: {said['status']}: {said['detail']}")
-    honest = _trained(data, work, seconds, "--drop-column", LEAK)
+    honest = _trained(data, work, seconds, "--drop-column", LEAK)["job"]
     found = json.loads(_opsml(work, "jobs", "report", honest, "-o", "json"))
     silent = next(check for check in found["guardrails"] if check["check"] == "Target leakage")
     print(f"without it: {silent['status']}: {silent['detail']}; AUC on unseen rows {found['test_metrics']['AUC_weighted']:.3f}")
