@@ -77,12 +77,13 @@ def deploy_canary(
             f"deployment {serving!r} serves most of the traffic, so it cannot be the canary",
             fix="leave --deployment out, or name another",
         )
-    before = shared_out(endpoint.traffic, chosen, 0)
-    tried = replace(request, deployment=chosen, traffic=canary.percent, insights=True)
+    # It gets its share when somebody is there to watch it, so none while it is brought up.
+    share = canary.percent if request.dry_run else 0
+    tried = replace(request, deployment=chosen, traffic=share, insights=True)
     done = deploy(workspace, tried, progress, timeout=timeout, clock=clock)
     if request.dry_run:
         return done, None
-    return _baked(workspace, done, before, _Trial(canary, tuple(wanted), progress, clock))
+    return _baked(workspace, done, shared_out(endpoint.traffic, chosen, 0), _Trial(canary, tuple(wanted), progress, clock))
 
 
 def _found(workspace: Workspace, name: str) -> OnlineEndpoint | None:
@@ -107,6 +108,7 @@ def _baked(workspace: Workspace, done: Deployed, before: dict[str, int], trial: 
         f"{endpoint}/{name} gets {trial.canary.percent} % of the traffic for {format_duration(trial.canary.bake_seconds)}"
     )
     try:
+        workspace.online_endpoints.set_traffic(endpoint, shared_out(before, name, trial.canary.percent))
         stats = _watch(workspace, endpoint, name, trial)
     except BaseException as error:
         workspace.online_endpoints.set_traffic(endpoint, before)

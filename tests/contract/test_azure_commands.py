@@ -88,6 +88,7 @@ def assert_explained(document: dict[str, Any]) -> None:
     assert not silent, f"null without a reason: {sorted(silent)}"
 
 
+@pytest.mark.slow
 def test_the_whole_story(opsml: Opsml, azure: dict[str, str], clean_environment: dict[str, str], tmp_path: Path) -> None:
     def run(*arguments: str, code: int = 0) -> Any:
         ran = opsml(*arguments, "-o", "json", env=azure, timeout=240)

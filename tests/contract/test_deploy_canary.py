@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from azure_live import KINDS, workspace_of
+from azure_live import workspace_of
 from command_line import Opsml
 from serving_support import ROW, end_all, register_own, trained_once, until
 
@@ -23,7 +23,7 @@ from opsml_cli.services.deploy import DeployRequest, deploy
 Workspace = LocalWorkspace | AzureWorkspace
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["local", pytest.param("azure", marks=pytest.mark.slow)])
 def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A workspace with two versions of the model `bank`."""
     folder = tmp_path_factory.mktemp(request.param)

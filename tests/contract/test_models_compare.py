@@ -17,6 +17,8 @@ from opsml_cli.domain.names import AssetRef
 from opsml_cli.local.workspace import LocalWorkspace
 
 FIELDS = {"a", "b", "metric", "rows", "difference", "interval", "verdict", "metrics", "distinct_rows", "trained_on"}
+# Two trainings of some size go before.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,7 @@ def _files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()} if folder.is_dir() else set()
 
 
+@pytest.mark.slow
 def test_data_whose_upload_was_killed_is_registered_once_and_whole(
     azure: tuple[AzureWorkspace, Emulated], tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def test_data_whose_upload_was_killed_is_registered_once_and_whole(
     assert digest(written) == digest(folder / "large.bin")
 
 
+@pytest.mark.slow
 def test_a_model_whose_upload_was_killed_is_registered_once_and_whole(
     azure: tuple[AzureWorkspace, Emulated], tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_model_whose_upload_was_killed_is_registered_once_and_whole(
     assert digest(tmp_path / "back" / "killed-1" / "0.bin") == digest(folder / "0.bin")
 
 
+@pytest.mark.slow
 def test_blocks_of_a_dead_client_are_not_mixed_with_other_content(
     azure: tuple[AzureWorkspace, Emulated], tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from pipeline_support import cleaned, until, written
 
 from opsml_cli.local.workspace import LocalWorkspace
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+pytestmark = [pytest.mark.skipif(os.name == "nt", reason="signals of POSIX"), pytest.mark.slow]
 PIPELINE = """\
 type: pipeline
 jobs:
@@ -105,11 +105,10 @@ def instants(machine: Machine, count: int, seed: int, *words: str) -> Iterator[t
     assert killed >= count // 3
 
 
-@pytest.mark.parametrize("count", [5, pytest.param(15, marks=pytest.mark.slow)])
-def test_publish(machine: Machine, count: int) -> None:
+def test_publish(machine: Machine) -> None:
     words = ("pipeline", "publish", str(machine.file), "--name", "killed")
     known = {"1", "2"}
-    for _, acknowledged in instants(machine, count, 11, *words):
+    for _, acknowledged in instants(machine, 15, 11, *words):
         known |= {acknowledged["version"]} if acknowledged else set()
         shown = machine.read("pipeline", "show", "killed")
         assert known <= set(shown["versions"])
@@ -121,14 +120,13 @@ def test_publish(machine: Machine, count: int) -> None:
     assert machine.read("pipeline", "trigger", "killed")["status"] == "Completed"
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(15, marks=pytest.mark.slow)])
-def test_a_run(machine: Machine, count: int) -> None:
+def test_a_run(machine: Machine) -> None:
     words = ("pipeline", "run", str(machine.file))
 
     def finished() -> bool:
         return all(job["status"] in FINAL for job in machine.read("jobs", "list"))
 
-    for _, acknowledged in instants(machine, count, 12, *words):
+    for _, acknowledged in instants(machine, 15, 12, *words):
         # A runner that lives goes on without its command; one that was killed is told as failed.
         until(finished, 30)
         jobs = {job["job"]: job for job in machine.read("jobs", "list", "--kind", "pipeline")}
@@ -140,10 +138,8 @@ def test_a_run(machine: Machine, count: int) -> None:
     assert machine.read(*words)["status"] == "Completed"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [12])
-def test_the_service(machine: Machine, count: int) -> None:
-    for number, acknowledged in instants(machine, count, 13, "local", "up"):
+def test_the_service(machine: Machine) -> None:
+    for number, acknowledged in instants(machine, 12, 13, "local", "up"):
         status = machine.read("local", "status")
         if acknowledged and number % 2:  # otherwise the service itself was killed
             assert status["running"]

@@ -68,6 +68,7 @@ def test_a_network_predicts_numbers(tmp_path: Path) -> None:
     assert outcome.test_metrics["r2_score"] > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     table = frame().rename(columns={"score": "y"})
     rows = frame(20, seed=3).to_dict("records")
@@ -79,6 +80,7 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
     assert np.array_equal(*answers)
 
 
+@pytest.mark.slow
 def test_a_skewed_target_is_learned_by_its_logarithm_too(tmp_path: Path) -> None:
     table = frame()
     table["y"] = np.exp(table.pop("score") / 1.5)

@@ -69,6 +69,7 @@ def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folds", [{"cross_validations": 5}, {"validation_size": 0.3}])
+@pytest.mark.slow
 def test_labels_without_a_reason_are_not_found_in_the_text(folds: dict[str, Any]) -> None:
     """A row's own label must not reach its numbers: every text here is another, and says nothing."""
     problem = prepare(spec(**folds), Tables(reviews(600, seed=4, signal=False))).problem
@@ -79,6 +80,7 @@ def test_labels_without_a_reason_are_not_found_in_the_text(folds: dict[str, Any]
         assert abs(skill - 0.5) < 4 * math.sqrt(1 / (3 * len(rows))), "four standard deviations of chance"
 
 
+@pytest.mark.slow
 def test_regression_and_many_classes(tmp_path: Path) -> None:
     frame = reviews(300)
     frame["score"] = np.where(frame["liked"] == "yes", 10.0, -10.0) + frame["stars"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from opsml_cli.domain.model import Model, RegisterModel
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local import processes
 from opsml_cli.local.job_process import lock_path
+from opsml_cli.local.store import DATABASE
 from opsml_cli.local.workspace import LocalWorkspace
 
 
@@ -39,8 +42,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalWorkspace
 @pytest.fixture
 def copied(trained: LocalWorkspace, tmp_path: Path) -> Iterator[LocalWorkspace]:
     """A copy of that workspace, to be changed."""
-    trained.store.close()
-    shutil.copytree(trained.root, tmp_path / "copy")
+    database = trained.root / DATABASE
+    shutil.copytree(trained.root, tmp_path / "copy", ignore=shutil.ignore_patterns(f"{database.name}*"))
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(tmp_path / "copy" / database.name)) as target:
+        source.backup(target)
     workspace = LocalWorkspace(tmp_path / "copy")
     yield workspace
     workspace.store.close()
