@@ -13,6 +13,7 @@ from opsml_cli.domain.endpoint import Deployed, DeploymentState, DeploySpec, Onl
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Limits, TableSource, Task, Trial
 from opsml_cli.domain.model import Model
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.workspace import Workspace
 from opsml_cli.local.models import ModelFacts
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 ROW = {"age": 41, "job": "technician", "balance": 12.5}
 
 
-class _Quiet:
+class Quiet:
     """Events that nobody hears."""
 
     def log(self, text: str) -> None: ...
@@ -61,7 +62,7 @@ def train_folder(folder: Path, rows: int = 400) -> Path:
         allowed_algorithms=("LightGBM",),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    train(spec, Tables(frame), folder, _Quiet())
+    train(spec, Tables(frame), folder, Quiet())
     return folder / "outputs" / "model"
 
 
@@ -155,6 +156,11 @@ def until(read: Callable[[], T | None], seconds: float = 30.0) -> T:
             return found
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def until_gone(workspace: Workspace, endpoint: str) -> None:
+    """Wait until nothing of the endpoint is left: Azure accepts a deletion, and does it later."""
+    until(lambda: endpoint not in {each.name for each in workspace.online_endpoints.list()})
 
 
 def payload(row: dict[str, object] | None = None) -> bytes:

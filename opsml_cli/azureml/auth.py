@@ -29,7 +29,7 @@ PIPELINES_CONNECTION = ("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", "AZURE_SERVIC
 _TENANT = ("AZURE_TENANT_ID", "AZURESUBSCRIPTION_TENANT_ID")
 _CLIENT = ("AZURE_CLIENT_ID", "AZURESUBSCRIPTION_CLIENT_ID")
 
-_FIXES = {
+FIXES = {
     "default": "run `az login`, or set azure.auth and what it needs (opsml help environment)",
     "cli": "run `az login`, then the same command again",
     "service-principal": "check azure.tenant_id, azure.client_id and the secret in OPSML_AZURE__CLIENT_SECRET",
@@ -131,7 +131,7 @@ class Identity:
         self.attempts = tuple(attempts)
         cause = "; ".join(f"{attempt.way}: {attempt.reason}" for attempt in attempts)
         log.debug("%s", self.told())
-        return NotSignedInError(f"not signed in to Azure (auth {self.auth}): {message}", cause=cause, fix=_FIXES[self.auth])
+        return NotSignedInError(f"not signed in to Azure (auth {self.auth}): {message}", cause=cause, fix=FIXES[self.auth])
 
     # --- the ways
 
@@ -251,7 +251,7 @@ class Identity:
             raise NotSignedInError(
                 f"no OIDC assertion from {host}: HTTP {answer.status_code}",
                 cause="the job may not ask for one, or its token has ended",
-                fix=_FIXES["oidc"],
+                fix=FIXES["oidc"],
             )
         return value
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from opsml_cli.domain.algorithms import known_algorithm
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.errors import UnsupportedError, UsageError
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.domain.names import AssetRef
@@ -189,7 +190,7 @@ def seconds_of(duration: object) -> float | None:
 def compute_of(compute_id: object) -> str | None:
     text = str(compute_id or "")
     name = text.rpartition("/")[2]
-    return None if name.casefold() in ("", "serverless") else name
+    return None if name.casefold() in ("", SERVERLESS) else name
 
 
 def asset_of(uri: object) -> AssetRef | None:

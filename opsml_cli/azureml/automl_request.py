@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.azureml import automl_job
 from opsml_cli.domain import automl_document, metric_names, names
 from opsml_cli.domain.automl_request import PATH_PREFIX, TABLES, check_words, default_model_name, slug, sound
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.data import ColumnProfile, DataAsset, DataType, RegisterData
 from opsml_cli.domain.errors import NotFoundError, UsageError
 from opsml_cli.domain.job import AutoMLSpec, TableSource, Task
@@ -139,7 +140,7 @@ def _address(uri: str, field: str) -> str:
 
 def _compute(context: Context, name: str) -> str | None:
     """The compute in Azure's spelling; None for serverless."""
-    if name.casefold() == "serverless":
+    if name.casefold() == SERVERLESS:
         return None
     names.asset_name(name, "compute name")
     found = context.rest.find(f"{{ws}}/computes/{name}", COMPUTE_VERSION)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from opsml_cli.azureml.auth import FIXES
 from opsml_cli.domain.access import Check
 from opsml_cli.domain.errors import NotAllowedError, NotFoundError, OpsmlError
 
@@ -30,7 +31,6 @@ _STORAGE = (
 )
 _ROLES = 'ask the owner: opsml -w azure workspace share PRINCIPAL --role "AzureML Data Scientist"'
 _QUOTA = "run opsml doctor again in a moment; https://status.azure.com tells of large failures"
-_SIGN_IN = "run `az login`, or set azure.auth and what it needs (opsml help environment)"
 
 
 def checks(context: Context) -> Iterator[Check]:
@@ -40,7 +40,7 @@ def checks(context: Context) -> Iterator[Check]:
     yield cloud
     if not cloud.ok:
         return
-    token = _tried("identity", lambda: _identity(context), _SIGN_IN)
+    token = _tried("identity", lambda: _identity(context), FIXES[context.settings.auth])
     yield token
     if not token.ok:
         return

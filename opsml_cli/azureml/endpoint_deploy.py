@@ -10,6 +10,7 @@ from opsml_cli.azureml import endpoint_bodies
 from opsml_cli.azureml import endpoint_mapping as mapping
 from opsml_cli.azureml.endpoint_rollout import Rollout, new_revision, same_name
 from opsml_cli.domain import names
+from opsml_cli.domain.compute import DEFAULT_SIZE
 from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint
 from opsml_cli.domain.errors import BusyError, ConflictError, NotAllowedError, NotFoundError, UsageError
 from opsml_cli.domain.traffic import shared_out
@@ -92,7 +93,7 @@ def _wish(
     if insights is None:
         targets = [mapping.target_of(each) for each in deployments]
         insights = bool(targets) and all(each.insights for each in targets)
-    size = spec.instance_type or (mapping.target_of(there).instance_type if there is not None else mapping.DEFAULT_SIZE)
+    size = spec.instance_type or (mapping.target_of(there).instance_type if there is not None else DEFAULT_SIZE)
     name = str(there["name"]) if there is not None else spec.deployment
     wish = mapping.Wish(
         new_revision(), name, model.name, model.version, size, spec.instance_count, insights, spec.traffic

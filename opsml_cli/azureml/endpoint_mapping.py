@@ -19,11 +19,11 @@ from typing import Any
 
 from opsml_cli.azureml.job_mapping import stamp_of
 from opsml_cli.domain import names
+from opsml_cli.domain.compute import DEFAULT_SIZE
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, OnlineEndpoint
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.pointer import ModelPointer
 
-DEFAULT_SIZE = "Standard_DS3_v2"
 TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
 NEVER_STOPPED = "an endpoint of Azure answers for as long as it exists: it cannot be stopped"
 _PREFIX = "opsml."

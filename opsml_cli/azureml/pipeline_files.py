@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opsml_cli.documents import Document, parse_document, read_document
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.pipeline import PipelineInput
 
@@ -75,7 +76,7 @@ def _read(path: Path, document: Document) -> PipelineFile:
     if "compute" in value:
         settings.setdefault("default_compute", value["compute"])
     # As a training without one: Azure runs no step that nobody gave a compute.
-    settings.setdefault("default_compute", "serverless")
+    settings.setdefault("default_compute", SERVERLESS)
     component = {
         "type": "pipeline",
         "display_name": value.get("display_name"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml import pipeline_files
+from opsml_cli.azureml import pipeline_records as records
 from opsml_cli.azureml.finishing import finished
 from opsml_cli.azureml.pipeline_files import PipelineFile
 from opsml_cli.azureml.pipeline_inputs import PipelineInputs
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.data import AzureData
 
 _ENDPOINT_VERSION = "2023-10-01"
-_MARK = pipeline_deployment.VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class AzurePipelines:
         endpoint = self._context.rest.find(self._endpoint_path(name), _ENDPOINT_VERSION)
         deployments = [] if endpoint is None else list(self._deployments(name))
         version, existing = _version_for(spec, file, deployments)
-        ready = existing is not None and _state(existing) == "Succeeded"
+        ready = existing is not None and records.state_of(existing) == "Succeeded"
         if spec.dry_run:
             self._check(file)
             return Published(_planned(name, version, file, spec.description), ready)
@@ -86,7 +86,7 @@ class AzurePipelines:
             component = self._component(name, file)
             self._put_deployment(name, version, file, component, spec.description)
         assert endpoint is not None
-        default = _default(endpoint)
+        default = records.default_of(endpoint)
         # Also where an earlier call was cut off between the deployment and this.
         if default is None or (spec.default and default != pipeline_deployment.name_of(version)):
             properties = endpoint["properties"]
@@ -105,7 +105,7 @@ class AzurePipelines:
         return self._pipeline(endpoint, version)
 
     def list(self) -> Sequence[PipelineEndpoint]:
-        found = [self._pipeline(endpoint, None) for endpoint in self._endpoints() if _default(endpoint) is not None]
+        found = [self._pipeline(endpoint, None) for endpoint in self._endpoints() if records.default_of(endpoint) is not None]
         return sorted(found, key=lambda item: item.created_at, reverse=True)
 
     def delete(self, name: str, version: str | None = None) -> None:
@@ -220,29 +220,29 @@ class AzurePipelines:
         """The batch endpoints that run pipeline components."""
         for endpoint in self._context.rest.pages("{ws}/batchEndpoints", _ENDPOINT_VERSION):
             said = (endpoint.get("properties") or {}).get("properties") or {}
-            if _MARK in said or str(said.get("ComponentDeployment.Enabled")).casefold() == "true":
+            if pipeline_deployment.VERSION in said or str(said.get("ComponentDeployment.Enabled")).casefold() == "true":
                 yield endpoint
 
     def _deployments(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Those that run pipeline components, oldest first."""
         found = list(self._context.rest.pages(f"{self._endpoint_path(name)}/deployments", VERSION))
-        yield from (each for each in sorted(found, key=created_at) if _component_id(each) is not None)
+        yield from (each for each in sorted(found, key=created_at) if records.component_id(each) is not None)
 
     def _deployment(self, name: str, version: str) -> Mapping[str, Any]:
-        return next(each for each in self._deployments(name) if names.key(_version(each)) == names.key(version))
+        return next(each for each in self._deployments(name) if names.key(records.version_of(each)) == names.key(version))
 
     def _pipeline(self, endpoint: Mapping[str, Any], version: str | None) -> PipelineEndpoint:
         name = str(endpoint["name"])
         found = list(self._deployments(name))
-        default = _default(endpoint)
-        versions = {str(each["name"]): _version(each) for each in found}
+        default = records.default_of(endpoint)
+        versions = {str(each["name"]): records.version_of(each) for each in found}
         wanted = version or versions.get(default or "")
         for each in found:
-            if wanted is not None and names.key(_version(each)) == names.key(wanted):
+            if wanted is not None and names.key(records.version_of(each)) == names.key(wanted):
                 inputs, steps = self._shown(each)
                 return PipelineEndpoint(
                     name=name,
-                    version=_version(each),
+                    version=records.version_of(each),
                     default_version=versions.get(default or "", ""),
                     url=endpoint["properties"].get("scoringUri"),
                     inputs=inputs,
@@ -259,16 +259,20 @@ class AzurePipelines:
 
     def _shown(self, deployment: Mapping[str, Any]) -> tuple[tuple[PipelineInput, ...], tuple[str, ...]]:
         """Inputs and steps: as opsml wrote them down, or, of a deployment that somebody else made, those of its component."""
-        text = _said(deployment).get(pipeline_deployment.SHOWN)
+        text = records.said(deployment).get(pipeline_deployment.SHOWN)
         if text:
             return pipeline_deployment.read_shown(text)
-        component = self._context.rest.find(str(_component_id(deployment)), VERSION) or {}
+        component = self._context.rest.find(str(records.component_id(deployment)), VERSION) or {}
         return pipeline_files.declared((component.get("properties") or {}).get("componentSpec") or {})
 
     def _put_endpoint(
         self, name: str, description: str | None, default: str | None, tags: Mapping[str, str]
     ) -> Mapping[str, Any]:
-        properties: dict[str, Any] = {"authMode": "AADToken", "description": description, "properties": {_MARK: "1"}}
+        properties: dict[str, Any] = {
+            "authMode": "AADToken",
+            "description": description,
+            "properties": {pipeline_deployment.VERSION: "1"},
+        }
         if default is not None:
             properties["defaults"] = {"deploymentName": default}
         body = {"location": self._context.region, "tags": dict(tags), "properties": properties}
@@ -279,7 +283,7 @@ class AzurePipelines:
 
     def _put_deployment(self, name: str, version: str, file: PipelineFile, component: str, description: str | None) -> None:
         said = {
-            _MARK: version,
+            pipeline_deployment.VERSION: version,
             pipeline_deployment.DIGEST: file.digest,
             pipeline_deployment.SHOWN: pipeline_deployment.shown(file.inputs, file.steps),
         }
@@ -347,18 +351,18 @@ def _version_for(
     spec: PublishPipeline, file: PipelineFile, deployments: Sequence[Mapping[str, Any]]
 ) -> tuple[str, Mapping[str, Any] | None]:
     """The version that this content has or gets, and its deployment. ConflictError when `spec.version` has other content."""
-    by_version = {names.key(_version(each)): each for each in deployments}
+    by_version = {names.key(records.version_of(each)): each for each in deployments}
     if spec.version is not None:
         held = by_version.get(names.key(spec.version))
-        if held is not None and _said(held).get(pipeline_deployment.DIGEST) != file.digest:
+        if held is not None and records.said(held).get(pipeline_deployment.DIGEST) != file.digest:
             raise ConflictError(
-                f"version {_version(held)} of pipeline {spec.name} exists with other content",
+                f"version {records.version_of(held)} of pipeline {spec.name} exists with other content",
                 cause="a published version never changes",
                 fix="leave --version out for the next one",
             )
         return spec.version, held
-    if deployments and _said(deployments[-1]).get(pipeline_deployment.DIGEST) == file.digest:
-        return _version(deployments[-1]), deployments[-1]
+    if deployments and records.said(deployments[-1]).get(pipeline_deployment.DIGEST) == file.digest:
+        return records.version_of(deployments[-1]), deployments[-1]
     number = len(deployments) + 1
     while str(number) in by_version:
         number += 1
@@ -376,32 +380,6 @@ def _planned(name: str, version: str, file: PipelineFile, description: str | Non
         created_at="",
         description=description or file.description,
     )
-
-
-def _said(deployment: Mapping[str, Any]) -> Mapping[str, str]:
-    """What opsml wrote to the deployment; empty for one of somebody else."""
-    found = (deployment.get("properties") or {}).get("properties") or {}
-    return found if _MARK in found else {}
-
-
-def _component_id(deployment: Mapping[str, Any]) -> str | None:
-    """The pipeline component that the deployment runs; None for one that scores by a model."""
-    configuration = (deployment.get("properties") or {}).get("deploymentConfiguration") or {}
-    found = (configuration.get("componentId") or {}).get("assetId")
-    return None if found is None else str(found)
-
-
-def _version(deployment: Mapping[str, Any]) -> str:
-    return pipeline_deployment.version_of(str(deployment["name"]), _said(deployment))
-
-
-def _state(deployment: Mapping[str, Any]) -> str:
-    return str((deployment.get("properties") or {}).get("provisioningState") or "")
-
-
-def _default(endpoint: Mapping[str, Any]) -> str | None:
-    found = ((endpoint.get("properties") or {}).get("defaults") or {}).get("deploymentName")
-    return None if found is None else str(found)
 
 
 def _setting(value: object) -> str:

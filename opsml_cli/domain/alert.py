@@ -93,6 +93,11 @@ class Condition:
         bound = self.threshold
         return {">": value > bound, ">=": value >= bound, "<": value < bound, "<=": value <= bound}[self.comparator]
 
+    def met_by(self, stats: RequestStats) -> bool:
+        """Whether it holds of the requests; without any there is nothing to prove it."""
+        value = self.value(stats)
+        return value is not None and self.holds(value)
+
     def shown(self, value: float | None) -> str:
         """A value in words."""
         return "no requests" if value is None else f"{self.measure} is {_number(round(value, 3))}{self.measure.unit}"

@@ -9,10 +9,10 @@ from enum import StrEnum
 from opsml_cli.domain.errors import UsageError
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]\Z", re.ASCII)
-_RESERVED = ("local", "serverless", "amlcompute")  # what stands for something that is no cluster
-
-DEFAULT_SIZE = "Standard_DS3_v2"
+DEFAULT_SIZE = "Standard_DS3_v2"  # of a machine, where nobody names one
 THIS_MACHINE = "local"  # the name of the one compute that every local workspace has
+SERVERLESS = "serverless"  # what Azure calls having no compute of one's own
+_RESERVED = (THIS_MACHINE, SERVERLESS, "amlcompute")  # what stands for something that is no cluster
 
 
 class ComputeState(StrEnum):

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from opsml_cli.emulator.bodies import Body
+from opsml_cli.emulator.operations import PROVIDER
 from opsml_cli.emulator.wire import WireError
 
-WORKSPACE = "Microsoft.MachineLearningServices/workspaces"
+WORKSPACE = f"{PROVIDER}/workspaces"
 _STORAGE, _VAULT = "Microsoft.Storage/storageAccounts", "Microsoft.KeyVault/vaults"
 _LOGS, _INSIGHTS = "Microsoft.OperationalInsights/workspaces", "Microsoft.Insights/components"
 # What each provider asks for at least, and the names that it takes.
@@ -41,7 +42,9 @@ _TENANT = "[subscription().tenantId]"
 def written_out(template: Body) -> bool:
     """Whether the resources have names and not expressions for them."""
     found = template.value.get("resources")
-    return isinstance(found, list) and bool(found) and not any(_expression(each.get("name")) for each in found)
+    if not isinstance(found, list) or not found:
+        return False
+    return not any(isinstance(each, Mapping) and _expression(each.get("name")) for each in found)
 
 
 def workspace_of(template: Body) -> Mapping[str, Any]:
@@ -49,12 +52,9 @@ def workspace_of(template: Body) -> Mapping[str, Any]:
     for key in ("$schema", "contentVersion"):
         if not template.value.get(key):
             raise _invalid(f"the template property '{key}' is required")
-    resources = [each for each in template.value["resources"] if isinstance(each, Mapping)]
-    known = {}
-    for each in resources:
-        for key in ("type", "apiVersion", "name"):
-            if not isinstance(each.get(key), str) or not each[key]:
-                raise _invalid(f"a resource has no property '{key}'")
+    known: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for each in template.value["resources"]:
+        _check_form(each)
         kind = next((one for one in _REQUIRED if one.casefold() == each["type"].casefold()), None)
         if kind is None:
             raise WireError(501, f"Resources of type {each['type']} are not emulated.", code="NotImplemented", form="plain")
@@ -72,6 +72,13 @@ def workspace_of(template: Body) -> Mapping[str, Any]:
         if _reference(found[0]["properties"][part], known) != kind:
             raise _invalid(f"the property '{part}' is no resource of type {kind}")
     return found[0]
+
+
+def _check_form(resource: object) -> None:
+    for key in ("type", "apiVersion", "name"):
+        value = resource.get(key) if isinstance(resource, Mapping) else None
+        if not isinstance(value, str) or not value:
+            raise _invalid(f"a resource has no property '{key}'")
 
 
 def _check(kind: str, resource: Mapping[str, Any]) -> None:

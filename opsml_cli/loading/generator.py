@@ -138,6 +138,9 @@ class _Load:
     ) -> Connection | None:
         """Send one request and record it. The connection for the next one; None: a new one is needed."""
         left = since + self._plan.timeout_seconds - perf_counter()
+        if left <= 0:  # it waited too long for its turn
+            self._record.failed(due, "timeout", perf_counter())
+            return connection
         try:
             async with asyncio.timeout(left):
                 if connection is None or not connection.open:

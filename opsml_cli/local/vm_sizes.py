@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from opsml_cli.domain.compute import DEFAULT_SIZE
 from opsml_cli.domain.errors import QuotaError, UsageError
 
-DEFAULT_SIZE = "Standard_DS3_v2"
 CORES_OF_A_FAMILY = 100  # what a common subscription starts with; GPU families start with none
 
 

@@ -83,5 +83,5 @@ def check(
 
 def _finding(condition: Condition, stats: RequestStats, *, alert: bool) -> Finding:
     value = condition.value(stats)
-    ok = alert if value is None else condition.holds(value) is not alert
+    ok = condition.met_by(stats) is not alert
     return Finding(str(condition), "alert" if alert else "slo", ok, value, condition.shown(value))

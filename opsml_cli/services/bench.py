@@ -75,14 +75,11 @@ def bench(
     objectives = [condition for text in wishes.slo for condition in parse_objectives(text)]
     figures = workspace.online_endpoints.load(endpoint, plan, rows, progress)
     stats = figures.as_stats()
-    found = []
-    for condition in objectives:
-        value = condition.value(stats)
-        found.append(Objective(condition.objective, value is not None and condition.holds(value), value))
+    found = tuple(Objective(each.objective, each.met_by(stats), each.value(stats)) for each in objectives)
     changes = () if wishes.baseline is None else _changes(figures, wishes.baseline, wishes.tolerance)
     proposed = propose(figures)
     saved = tuple(workspace.alerts.create(endpoint, rule) for rule in proposed) if wishes.set_alerts else ()
-    result = Bench(figures, tuple(found), changes, proposed, saved)
+    result = Bench(figures, found, changes, proposed, saved)
     return result, _verdict(result)
 
 

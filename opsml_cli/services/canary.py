@@ -61,6 +61,8 @@ def deploy_canary(
     if request.insights is False:
         raise UsageError("--canary needs the requests recorded", fix="leave --no-insights out")
     model = resolve(workspace, request, progress)
+    if not request.dry_run:  # a newer training may end meanwhile: this model it is
+        request = replace(request, model=f"{model.name}:{model.version}", job=None)
     name = request.endpoint or endpoint_name(model.name)
     endpoint = _found(workspace, name)
     serving = None if endpoint is None else max(endpoint.traffic, key=lambda each: endpoint.traffic[each], default=None)
@@ -159,9 +161,4 @@ def _missed(trial: _Trial, stats: RequestStats) -> list[str]:
     if stats.requests < max(trial.canary.least, 1):
         wanted = f"{trial.canary.least} are needed (a longer --bake, a larger --canary, or --bake-requests)"
         return [f"it got {stats.requests or 'no'} request{'s' if stats.requests > 1 else ''}, and {wanted}"]
-    found = [(condition, condition.value(stats)) for condition in trial.wanted]
-    return [
-        f"{condition.objective} ({condition.shown(value)})"
-        for condition, value in found
-        if value is None or not condition.holds(value)
-    ]
+    return [f"{each.objective} ({each.shown(each.value(stats))})" for each in trial.wanted if not each.met_by(stats)]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from opsml_cli.domain.clock import Clock, SystemClock
-from opsml_cli.domain.compute import Compute, ComputeCreated, ComputeState, CreateCompute
+from opsml_cli.domain.compute import SERVERLESS, Compute, ComputeCreated, ComputeState, CreateCompute
 from opsml_cli.domain.errors import NotFinishedError, NotFoundError, WorkFailedError
 from opsml_cli.domain.progress import Progress
 from opsml_cli.domain.workspace import Workspace
 from opsml_cli.services.wait import wait_for
-
-_SERVERLESS = "serverless"
 
 
 def ready(
@@ -45,7 +43,7 @@ def failure_of(compute: Compute) -> WorkFailedError | None:
 
 def ensure(workspace: Workspace, spec: CreateCompute, progress: Progress, *, timeout: float | None = None) -> None:
     """Make the cluster unless one of that name is there, whatever its size and scale. WorkFailedError when it failed."""
-    if spec.name.casefold() == _SERVERLESS:
+    if spec.name.casefold() == SERVERLESS:
         return
     spec.check()
     try:

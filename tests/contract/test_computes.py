@@ -100,6 +100,7 @@ def test_training_on_a_cluster_that_is_not_there(opsml: Opsml, azure_environment
     assert missing.exit_code == 3
     assert "opsml -w azure compute create cpu-cluster" in missing.stderr
     assert "--create-compute" in missing.stderr
+    assert opsml(*ask, "--compute-size", "Standard_DS2_v2", env=azure_environment).exit_code == 2
     planned = opsml(*ask, "--create-compute", "--dry-run", env=azure_environment)
     assert planned.exit_code == 0, planned.stderr
     assert opsml("compute", "show", "cpu-cluster", env=azure_environment).exit_code == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from azure_live import workspace_of
 from command_line import Opsml
-from serving_support import ROW, end_all, register_own, trained_once, until
+from serving_support import ROW, end_all, register_own, trained_once, until, until_gone
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.endpoint import ScoreRequest
@@ -32,14 +33,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with workspace_of(request.param, folder, **options) as (found, local):
         register_own(local, model)
         second = tmp_path_factory.mktemp("second") / "model"
-        second.mkdir()
-        for each in model.rglob("*"):
-            target = second / each.relative_to(model)
-            if each.is_dir():
-                target.mkdir(parents=True, exist_ok=True)
-            else:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(each.read_bytes())
+        shutil.copytree(model, second)
         (second / "note.txt").write_text("another version")
         register_own(local, second)
         yield found
@@ -53,7 +47,7 @@ def endpoint(workspace: Workspace) -> Iterator[str]:
     deploy(workspace, DeployRequest("bank:1", endpoint=name, insights=True, trust=True), Silent())
     yield name
     workspace.online_endpoints.delete(name)
-    until(lambda: name not in {each.name for each in workspace.online_endpoints.list()})
+    until_gone(workspace, name)
 
 
 @dataclass

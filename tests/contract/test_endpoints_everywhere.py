@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from azure_live import KINDS, workspace_of
-from serving_support import ROW, end_all, foreign_folder, register_own, trained_once, until
+from serving_support import ROW, end_all, foreign_folder, register_own, trained_once, until, until_gone
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.endpoint import Deployed, DeploymentState, DeploySpec, OnlineEndpoint, ScoreRequest
@@ -51,11 +51,7 @@ def endpoint(workspace: Workspace) -> Iterator[str]:
         workspace.online_endpoints.delete(name)
     except NotFoundError:
         return
-    gone(workspace, name)
-
-
-def gone(workspace: Workspace, name: str) -> None:
-    until(lambda: name not in {each.name for each in workspace.online_endpoints.list()})
+    until_gone(workspace, name)
 
 
 def ready(workspace: Workspace, endpoint: str, deployment: str = "blue") -> OnlineEndpoint:
@@ -212,7 +208,7 @@ def test_delete_leaves_nothing(workspace: Workspace, endpoint: str) -> None:
     deploy(workspace, endpoint)
     key = workspace.online_endpoints.keys(endpoint).primary
     workspace.online_endpoints.delete(endpoint)
-    gone(workspace, endpoint)
+    until_gone(workspace, endpoint)
     with pytest.raises(NotFoundError):
         workspace.online_endpoints.get(endpoint)
     deploy(workspace, endpoint)

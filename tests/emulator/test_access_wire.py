@@ -224,6 +224,8 @@ def test_a_template_that_is_written_out_is_checked_as_a_whole(emulator: Emulated
         (lambda it: it["resources"][0].pop("apiVersion"), 400, "InvalidTemplate"),
         (lambda it: it["resources"].pop(0), 400, "InvalidTemplate"),
         (lambda it: it["resources"].append(it["resources"][0]), 400, "InvalidTemplate"),
+        (lambda it: it["resources"].append("a workspace"), 400, "InvalidTemplate"),
+        (lambda it: it.update(resources=7), 400, "UserError"),
         (lambda it: it["resources"][0].update(name="Not_Allowed"), 400, "AccountNameInvalid"),
         (lambda it: it["resources"][1].update(name="-"), 400, "VaultNameNotValid"),
         (lambda it: it["resources"][1]["properties"].pop("sku"), 400, "BadRequest"),

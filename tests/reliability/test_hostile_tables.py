@@ -17,10 +17,11 @@ import pandas as pd
 import pytest
 from hostile_tables import TARGET, Hostile, hostile_row, tables
 from hypothesis import HealthCheck, event, given, settings
+from serving_support import Quiet
 
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, Limits, TableSource, Trial
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Limits, TableSource
 from opsml_cli.local.automl.engine import train
 from opsml_cli.local.automl.events import Tables
 from opsml_cli.local.automl_request import resolve
@@ -32,24 +33,6 @@ pytestmark = pytest.mark.slow
 # A refusal of the words (2), of the data (7), or of the work (9).
 REFUSALS = (2, 7, 9)
 OVERHEAD_SECONDS = 30.0  # on a shared machine; the budgets' own tests are stricter
-
-
-class Quiet:
-    """Events that nobody hears."""
-
-    def log(self, text: str) -> None: ...
-
-    def phase(self, text: str) -> None: ...
-
-    def guardrails(self, found: tuple[Guardrail, ...]) -> None: ...
-
-    def trial(self, trial: Trial) -> None: ...
-
-    def finished_trials(self) -> tuple[Trial, ...]:
-        return ()
-
-    def stop_requested(self) -> bool:
-        return False
 
 
 def learned(table: Hostile, folder: Path) -> AutoMLOutcome:

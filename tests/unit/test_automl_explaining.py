@@ -106,7 +106,7 @@ def test_a_column_without_values_has_no_dependence(model: scoring.TabularModel, 
 
 def test_a_date_is_one_column(tmp_path: Path) -> None:
     """Its six numbers turn together."""
-    from serving_support import _Quiet
+    from serving_support import Quiet
 
     from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
     from opsml_cli.local.automl.engine import Tables, train
@@ -123,7 +123,7 @@ def test_a_date_is_one_column(tmp_path: Path) -> None:
         cross_validations=2,
         allowed_algorithms=("LightGBM",),
     )
-    train(spec, Tables(frame), tmp_path, _Quiet())
+    train(spec, Tables(frame), tmp_path, Quiet())
     explainer = Explainer(loaded(tmp_path / "outputs" / "model"), frame, 0)
     assert explainer.columns == ["day", "noise"]
     assert explainer.importance(0)[0][0][0] == "day"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from serving_support import _Quiet
+from serving_support import Quiet
 
 from opsml_cli.domain import featurization
 from opsml_cli.domain.errors import InvalidInputError, UsageError
@@ -106,15 +106,15 @@ def test_columns_that_are_not_there_and_fillings_that_do_not_fit_are_refused(tmp
         return replace(SPEC, features={"featurization": section})
 
     with pytest.raises(UsageError, match="no column 'cod'"):
-        train(asked(column_name_and_types={"cod": "Numeric"}), Tables(FRAME), tmp_path, _Quiet())
+        train(asked(column_name_and_types={"cod": "Numeric"}), Tables(FRAME), tmp_path, Quiet())
     mean = {"imputer": [{"fields": ["town"], "parameters": {"strategy": "mean"}}]}
     with pytest.raises(UsageError, match="cannot be filled by mean"):
-        train(asked(transformer_params=mean), Tables(FRAME), tmp_path, _Quiet())
+        train(asked(transformer_params=mean), Tables(FRAME), tmp_path, Quiet())
 
 
 def test_featurization_off_needs_numbers(tmp_path: Path) -> None:
     off = replace(SPEC, features={"featurization": {"mode": "off"}})
     with pytest.raises(InvalidInputError, match="FeaturizationRequired"):
-        train(off, Tables(FRAME), tmp_path, _Quiet())
+        train(off, Tables(FRAME), tmp_path, Quiet())
     numbers = replace(off, drop_columns=("size", "when", "town"))
-    assert train(numbers, Tables(FRAME), tmp_path, _Quiet()).best is not None
+    assert train(numbers, Tables(FRAME), tmp_path, Quiet()).best is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from serving_support import _Quiet
+from serving_support import Quiet
 
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Limits, TableSource, Task
@@ -40,7 +40,7 @@ def model_in(folder: Path) -> scoring.TabularModel:
 
 
 def trained(table: pd.DataFrame, folder: Path, spec: AutoMLSpec) -> AutoMLOutcome:
-    return train(spec, Tables(table), folder, _Quiet())
+    return train(spec, Tables(table), folder, Quiet())
 
 
 @pytest.mark.parametrize("classes", [2, 3])

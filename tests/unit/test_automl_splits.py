@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_support import _Quiet
+from serving_support import Quiet
 
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
@@ -75,7 +75,7 @@ def test_trainings_by_group_and_time(tmp_path: Path) -> None:
     held = set(grouped.held.frame["patient"])
     assert not held & set(grouped.frame["patient"].iloc[_learned(grouped)])
     for name, column in (("by_group", {"group_column": "patient"}), ("by_time", {"time_column": "day"})):
-        outcome = train(replace(SPEC, **column), Tables(frame()), tmp_path / name, _Quiet())
+        outcome = train(replace(SPEC, **column), Tables(frame()), tmp_path / name, Quiet())
         assert outcome.test_metrics is not None
         assert abs(outcome.test_metrics["AUC_weighted"] - 0.5) < 0.25, "there is nothing to find"
 

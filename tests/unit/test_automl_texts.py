@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving_support import _Quiet
+from serving_support import Quiet
 
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.local.automl import encode, metrics, scoring, texts
@@ -57,7 +57,7 @@ def test_sentences_are_text_and_categories_are_not() -> None:
 
 
 def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
-    outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, _Quiet())
+    outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, Quiet())
     assert outcome.test_metrics is not None
     assert outcome.test_metrics["AUC_weighted"] > 0.99
     model = scoring.load(str(tmp_path / "outputs" / "model" / "data" / "data"))
@@ -87,7 +87,7 @@ def test_regression_and_many_classes(tmp_path: Path) -> None:
     regression = AutoMLSpec(
         TableSource(path="rows"), "score", Task.REGRESSION, limits=Limits(60, max_trials=1), drop_columns=("liked",)
     )
-    outcome = train(regression, Tables(frame), tmp_path, _Quiet())
+    outcome = train(regression, Tables(frame), tmp_path, Quiet())
     assert outcome.test_metrics is not None
     assert outcome.test_metrics["r2_score"] > 0.8
     frame["many"] = [f"class {index % 40}" for index in range(300)]

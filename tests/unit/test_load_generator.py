@@ -168,6 +168,19 @@ def test_a_request_without_answer_fails_in_time() -> None:
     assert figures.requests == 25
 
 
+def test_requests_that_wait_too_long_for_their_turn_fail() -> None:
+    """One client, and a server that takes 0.1 s: of a hundred requests a second most wait ever longer."""
+
+    async def handler(_: int) -> tuple[int, str]:
+        await asyncio.sleep(0.1)
+        return 200, GOOD
+
+    with serving(handler) as uri:
+        figures = measured(uri, rate=100.0, clients=1, warmup_seconds=0.0, timeout_seconds=0.3)
+    assert figures.requests == 50
+    assert set(figures.failed) == {"timeout"} and 25 < figures.errors < 50
+
+
 def test_an_endpoint_that_refuses_is_told_before_any_load() -> None:
     seen = 0
 

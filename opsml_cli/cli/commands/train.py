@@ -64,9 +64,12 @@ def automl(
         bool, typer.Option("--create-compute", help="Make the cluster of --compute when there is none of that name.")
     ] = False,
     compute_size: Annotated[
-        str, typer.Option("--compute-size", metavar="SIZE", help="Of a new cluster: Azure's name of a machine size.")
-    ] = DEFAULT_SIZE,
-    compute_max_nodes: Annotated[int, typer.Option("--compute-max-nodes", min=1, help="Of a new cluster: the most nodes.")] = 1,
+        str | None,
+        typer.Option("--compute-size", metavar="SIZE", help=f"Of a new cluster: Azure's name of a size; {DEFAULT_SIZE}."),
+    ] = None,
+    compute_max_nodes: Annotated[
+        int | None, typer.Option("--compute-max-nodes", min=1, help="Of a new cluster: the most nodes; 1.")
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Makes a training reproducible; 0.")] = None,
     gate: Annotated[
         Words, typer.Option("--gate", metavar="EXPR", help="Exit 10 unless it holds: 'AUC_weighted>=0.93', 'no leakage'.")
@@ -122,10 +125,12 @@ def automl(
     spec = _spec(session, file, _given(flags), _given(limits))
     if create_compute:
         name = spec.compute or session.require(None, "--compute")
-        cluster = CreateCompute(name, compute_size, max_nodes=compute_max_nodes, dry_run=dry_run)
+        cluster = CreateCompute(name, compute_size or DEFAULT_SIZE, max_nodes=compute_max_nodes or 1, dry_run=dry_run)
         computes.ensure(session.workspace, cluster, session.progress, timeout=wait_timeout)
         if dry_run:  # there is none yet to look for
             spec = replace(spec, compute=None)
+    elif compute_size is not None or compute_max_nodes is not None:
+        raise UsageError("--compute-size and --compute-max-nodes are for a new cluster", fix="add --create-compute")
     if dry_run:
         return _plan(session.workspace.jobs.begin_automl(spec, dry_run=True))
     return services.train(session.workspace, spec, session.progress, wait=not no_wait, timeout=wait_timeout)

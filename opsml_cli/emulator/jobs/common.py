@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opsml_cli.domain import names
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.errors import UsageError
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.site import Served
@@ -16,7 +17,6 @@ _INPUT_MODES = ("ReadOnlyMount", "ReadWriteMount", "Download", "Direct", "EvalMo
 _OUTPUT_MODES = ("ReadWriteMount", "Upload", "Direct")
 _IDENTITIES = ("Managed", "AMLToken", "UserIdentity")
 _TIERS = ("Null", "Spot", "Basic", "Standard", "Premium")
-SERVERLESS = "serverless"
 
 
 def read(properties: Body) -> dict[str, Any]:

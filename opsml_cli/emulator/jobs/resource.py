@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from opsml_cli.domain.automl_document import from_document
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.job import Job, JobKind, JobState
-from opsml_cli.emulator.jobs import automl, automl_labels, command, common
+from opsml_cli.emulator.jobs import automl, automl_labels, command
 from opsml_cli.emulator.resources import envelope, system_data
 from opsml_cli.emulator.wire import Call
 from opsml_cli.local import annotations as records
@@ -93,7 +94,7 @@ def labels_of(call: Call, job: Job, notes: Mapping[str, Any]) -> dict[str, dict[
     added_properties: dict[str, str | None] = {}
     if job.kind is JobKind.COMMAND:
         added_properties["_azureml.ComputeTargetType"] = "amlctrain"
-        if compute and compute.lower() != common.SERVERLESS:
+        if compute and compute.lower() != SERVERLESS:
             added_properties["_azureml.ClusterName"] = compute
         if definition.get("codeId"):
             added_properties["ContentSnapshotId"] = _version_of(str(definition["codeId"]))

@@ -50,7 +50,9 @@ def _given(properties: Body, template: Body) -> dict[str, Any]:
     """The parameters of the SDK's template."""
     given = properties.section("parameters", required=True)
     values = {name: given.section(name, required=True).value.get("value") for name in given.value}
-    kinds = {str(each.get("type", "")).casefold() for each in template.value.get("resources", ()) if isinstance(each, dict)}
+    resources = template.value.get("resources")
+    listed = [each for each in resources if isinstance(each, dict)] if isinstance(resources, list) else []
+    kinds = {str(each.get("type", "")).casefold() for each in listed}
     kind = str(values.get("kind") or "Default")
     if TYPE.casefold() not in kinds or "workspaceName" not in values or kind.casefold() != "default":
         raise _not_emulated("Of template deployments, those of a workspace of kind Default are emulated")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
+from opsml_cli.domain.compute import DEFAULT_SIZE
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, DeploySpec, OnlineEndpoint
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.emulator import inference, resources
@@ -170,7 +171,7 @@ def _read(body: Body) -> dict[str, Any]:
     if scale is not None and scale.choice("scaleType", ("Default", "TargetUtilization"), required=True) != "Default":
         raise inference.invalid("ScaleSettings", "Managed deployments take scale settings of the type Default only.")
     code = properties.section("codeConfiguration")
-    size = properties.text("instanceType") or vm_sizes.DEFAULT_SIZE
+    size = properties.text("instanceType") or DEFAULT_SIZE
     try:
         vm_sizes.find(size)
     except UsageError as error:
@@ -289,7 +290,7 @@ def _said(served: Served, endpoint: OnlineEndpoint, deployment: Deployment) -> d
     if (found.get("id"), found.get("created")) != (served.local.online_endpoints.id_of(endpoint.name), deployment.created_at):
         found = {}
     return {"tags": {}, "properties": {}, "codeConfiguration": None, **found} | {
-        "instanceType": deployment.instance_type or found.get("instanceType") or vm_sizes.DEFAULT_SIZE
+        "instanceType": deployment.instance_type or found.get("instanceType") or DEFAULT_SIZE
     }
 
 

@@ -10,13 +10,14 @@ from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.emulator.access import arm_id
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.clock import stamp_z
+from opsml_cli.emulator.operations import PROVIDER
 from opsml_cli.emulator.routes.resource_groups import known_group
 from opsml_cli.emulator.site import REGION
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError, refused
 from opsml_cli.local.azure_names import AzureNames, Directory
 from opsml_cli.local.clock import parse
 
-TYPE = "Microsoft.MachineLearningServices/workspaces"
+TYPE = f"{PROVIDER}/workspaces"
 
 
 def get(call: Call) -> Reply:
