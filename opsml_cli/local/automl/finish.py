@@ -37,6 +37,8 @@ _LINEAR_MICROSECONDS = 40.0
 _MOST_MICROSECONDS = 350.0
 _MOST_OF_FEW = 700.0  # where the rows are few, more members are worth their time
 _MOST_BYTES = 25_000_000
+# More rows bear more rounds (measured on inner splits of eleven tables, as is the share of the rows: see for_refit).
+_MORE_ROUNDS = 1.15
 _DEPENDENCE_SECONDS = 0.8  # the partial dependence is left out where less is left
 
 
@@ -229,7 +231,9 @@ def _refit(
         for result, weight in chosen.members:
             rounds: tuple[int, ...] | None = None
             if result.candidate.algorithm in (LIGHTGBM, *FORESTS, NEURAL):
-                rounds = (round(sum(result.rounds) / len(result.rounds)),) * len(problem.folds)
+                found = sum(result.rounds) / len(result.rounds)
+                more = _MORE_ROUNDS if result.candidate.algorithm not in FORESTS and len(problem.folds) > 1 else 1.0
+                rounds = (round(found * more),) * len(problem.folds)
             part, _, _ = trials.run(problem, binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))
     except boosting.StoppedError:

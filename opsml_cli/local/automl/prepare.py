@@ -151,12 +151,14 @@ def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, En
     if rounds_of_one_fold:
         folds: tuple[Fold, ...] = (Fold(np.arange(count), np.arange(min(count, 100))),)
     else:
-        folds = splits.stratified_folds(prepared.values, before.task, len(before.folds), before.seed + 1)
+        halves = min(2 * len(before.folds), count)
+        folds = splits.stratified_folds(prepared.values, before.task, halves, before.seed + 1)
     encoding, matrix = texts.supervise(
         encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
     )
+    kept = folds[: len(before.folds)]  # every part learns from all rows but half a fold
     whole = replace(
-        before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=folds
+        before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=kept
     )
     return whole, encoding
 

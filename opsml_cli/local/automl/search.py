@@ -63,8 +63,9 @@ class Plan:
 
 
 def refit_seconds(result: Result, grown: float) -> float:
-    """What fitting the result's candidate again is expected to take: no round past the best, nothing to evaluate."""
-    return result.seconds * 0.8 * grown
+    """What fitting the result's candidate again is expected to take: no round past the best, nothing to evaluate, but more
+    rows and rounds than a fold has."""
+    return result.seconds * grown
 
 
 class Search:
