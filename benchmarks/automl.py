@@ -1,7 +1,7 @@
 """`opsml train automl` beside other AutoML tools: the same rows, the same budget, one at a time, on data none has seen.
 
     python benchmarks/automl.py [--set bank|tables|served|leakage] [--engines opsml,autogluon-best,…]
-                                [--seconds 60] [--seeds 0,1,2] [--work DIR] [--report] [--data DIR]
+                                [--seconds 60] [--seeds 0,1,2] [--ours opsml] [--work DIR] [--report] [--data DIR]
 
 Each tool gets a virtual environment of its own below DIR (made on first use; the whole is some gigabytes), each finished
 result is a file there, and a run that was ended goes on where it was. `--report` only prints what is there. Everything takes
@@ -36,6 +36,8 @@ DATA = HERE.parents[1] / "shared" / "data"
 # Name: (script below peers/, requirements of its environment, words for the script)
 ENGINES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "opsml": ("opsml.py", (), ()),
+    "opsml-ensemble": ("opsml.py", (), ("--serve", "ensemble")),  # the full ensemble beside the served form
+    "opsml-10s": ("opsml.py", (), ("--timeout", "10s")),  # whatever budget the others have
     "lightgbm": ("lightgbm_defaults.py", ("lightgbm==4.6.0", "pandas<3", "scikit-learn<1.8"), ()),
     "autogluon-best": ("autogluon.py", ("autogluon.tabular[lightgbm,catboost,xgboost]==1.6.3",), ("best",)),
     "autogluon-high": ("autogluon.py", ("autogluon.tabular[lightgbm,catboost,xgboost]==1.6.3",), ("high",)),
@@ -119,7 +121,7 @@ def aligned(found: dict[str, object], data: DataSet, unseen: np.ndarray) -> tupl
     return np.array([classes.index(str(each)) for each in truth]), whole
 
 
-def report_bank(data: DataSet, engines: Sequence[str], seconds: float, seeds: Sequence[int], work: Path) -> None:
+def report_bank(data: DataSet, engines: Sequence[str], ours: str, seconds: float, seeds: Sequence[int], work: Path) -> None:
     answered: dict[str, dict[int, np.ndarray]] = {}
     truths: dict[int, np.ndarray] = {}
     print(f"\n{data.name}, {seconds:g} s, AUC by seed; {len(data.frame)} rows, 80/20")
@@ -133,22 +135,24 @@ def report_bank(data: DataSet, engines: Sequence[str], seconds: float, seeds: Se
         if scores:
             texts = "  ".join(f"{seed}: {value:.5f}" for seed, value in scores.items())
             print(f"  {engine:18} mean {np.mean(list(scores.values())):.5f}   {texts}")
-    if "opsml" not in answered:
+    if ours not in answered:
         return
-    print("\nopsml minus each, all seeds together, with 95 % interval (groups of identical rows drawn together)")
+    print(f"\n{ours} minus each, all seeds together, with 95 % interval (groups of identical rows drawn together)")
     for engine in engines:
-        both = sorted(set(answered.get(engine, {})) & set(answered["opsml"]))
-        if engine == "opsml" or not both:
+        both = sorted(set(answered.get(engine, {})) & set(answered[ours]))
+        if engine == ours or not both:
             continue
         groups = [data.groups(split(data, seed)[1]) for seed in both]
         mean, low, high = bootstrap(
-            [truths[seed] for seed in both], [answered["opsml"][s] for s in both], [answered[engine][s] for s in both], groups
+            [truths[seed] for seed in both], [answered[ours][s] for s in both], [answered[engine][s] for s in both], groups
         )
         verdict = "ahead" if low > 0 else "BEHIND" if high < 0 else "tie"
         print(f"  {engine:18} {mean:+.5f}  ({low:+.5f} to {high:+.5f})  {verdict}, {len(both)} seeds")
 
 
-def report_tables(sets: Sequence[DataSet], engines: Sequence[str], seconds: float, seeds: Sequence[int], work: Path) -> None:
+def report_tables(
+    sets: Sequence[DataSet], engines: Sequence[str], ours: str, seconds: float, seeds: Sequence[int], work: Path
+) -> None:
     losses: dict[str, dict[str, list[float]]] = {}
     for data in sets:
         for engine in engines:
@@ -164,8 +168,8 @@ def report_tables(sets: Sequence[DataSet], engines: Sequence[str], seconds: floa
         values = "  ".join(f"{engine} {shown_metric(kinds[name], np.mean(each[engine])):.4f}" for engine in engines)
         tests = []
         for engine in engines:
-            if engine != "opsml" and "opsml" in each:
-                difference = np.array(each[engine]) - np.array(each["opsml"])
+            if engine != ours and ours in each:
+                difference = np.array(each[engine]) - np.array(each[ours])
                 p = corrected(difference, 0.25)
                 tests.append(f"{'ahead' if difference.mean() > 0 else 'behind'} of {engine} p={p:.3f}")
         print(f"  {name:16} {kinds[name]:10} {values}   {'; '.join(tests)}")
@@ -180,12 +184,14 @@ def main() -> int:
     parser.add_argument("--only", default=None, help="names of data sets, with commas")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--ours", default="opsml", help="the one that the others are compared with")
     parser.add_argument("--work", type=Path, default=Path("benchmark-automl"))
     parser.add_argument("--data", type=Path, default=DATA, help="the folder that holds bank-marketing/ and tabular/")
     parser.add_argument("--report", action="store_true", help="print what is there and run nothing")
     options = parser.parse_args()
     seeds = [int(text) for text in options.seeds.split(",")]
-    usual = list(ENGINES) if options.set == "bank" else ["opsml", "autogluon-best", "flaml"]
+    peers = [engine for engine in ENGINES if not engine.startswith("opsml-")]
+    usual = peers if options.set == "bank" else ["opsml", "autogluon-best", "flaml"]
     engines = options.engines.split(",") if options.engines else usual
     unknown = [engine for engine in engines if engine not in ENGINES]
     if unknown or not options.data.is_dir():
@@ -213,9 +219,9 @@ def main() -> int:
                             flush=True,
                         )
     if options.set == "bank":
-        report_bank(sets[0], engines, options.seconds, seeds, work)
+        report_bank(sets[0], engines, options.ours, options.seconds, seeds, work)
     else:
-        report_tables(sets, engines, options.seconds, seeds, work)
+        report_tables(sets, engines, options.ours, options.seconds, seeds, work)
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-folder, target, task, seconds, seed, answer = sys.argv[1:7]
+folder, target, task, seconds, seed, answer, *more = sys.argv[1:]
 with tempfile.TemporaryDirectory() as work:
     base = [sys.executable, "-m", "opsml_cli"]
     words = [
@@ -25,6 +25,7 @@ with tempfile.TemporaryDirectory() as work:
         f"{seconds}s",
         "--seed",
         seed,
+        *more,
     ]
     if task == "classification":
         # Every tool is asked for the metric that it is judged by.

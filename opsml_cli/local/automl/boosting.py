@@ -88,11 +88,12 @@ class Binned:
     def parts(self, parameters: Mapping[str, object]) -> list[tuple[Any, Any]]:
         """(training part, scored part) of each fold."""
         native = self._native(parameters)
-        key = (native, parameters.get("max_bin", 255))
+        linear = bool(parameters.get("linear_tree"))
+        key = (native, parameters.get("max_bin", 255), linear)
         if key not in self._parts:
             module = lightgbm()
             problem = self.problem
-            settings = {**_FIXED, "max_bin": parameters.get("max_bin", 255), "num_threads": cores()}
+            settings = {**_FIXED, "max_bin": parameters.get("max_bin", 255), "linear_tree": linear, "num_threads": cores()}
             whole = module.Dataset(
                 problem.matrix,
                 label=problem.target,
@@ -136,7 +137,7 @@ def cores() -> int:
 
 def _objective(problem: Problem) -> dict[str, object]:
     if problem.task is Task.REGRESSION:
-        if "absolute" in problem.metric:
+        if problem.absolute:
             return {"objective": "regression_l1", "metric": "l1"}
         return {"objective": "regression", "metric": "l2"}
     if problem.binary:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _EVALUATIONS = 120_000  # answers asked for the importance of all columns; each of the explained rows may cost a third of it
 _MOST_WALKS, _FEWEST_WALKS = 64, 2
 _SAMPLE = 100  # rows that stand for the data in the importance
-_BACKGROUND = 200  # and in a partial dependence
+BACKGROUND = 200  # and in a partial dependence
 _CHUNK_CELLS = 4_000_000
-_POINTS = 12
+POINTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,14 @@ class Explainer:
         order = sorted(range(len(self.columns)), key=lambda index: (-shares[index], self.columns[index]))
         return [(self.columns[index], float(shares[index])) for index in order], len(rows)
 
-    def dependence(self, column: str, label: int) -> tuple[list[object], list[float]]:
-        """Values of `column` that the data has, in order, and the mean answer of class `label` with each."""
+    def dependence(self, column: str, label: int, background: int = BACKGROUND) -> tuple[list[object], list[float]]:
+        """Values of `column` that the data has, in order, and the mean answer of class `label` with each over `background`
+        rows."""
         import numpy as np
 
         part = self._slices[self.columns.index(column)]
         rows = self._points(column, part)
-        others = self._data[self._sampled(_BACKGROUND)]
+        others = self._data[self._sampled(background)]
         means = []
         for row in rows:
             moved = others.copy()
@@ -125,12 +126,12 @@ class Explainer:
         if not len(present):
             return []
         values, first, counts = np.unique(coded[present], return_index=True, return_counts=True)
-        if len(values) <= _POINTS:
+        if len(values) <= POINTS:
             chosen = np.arange(len(values))
         elif kind == "category":
-            chosen = np.sort(np.argsort(-counts, kind="stable")[:_POINTS])
+            chosen = np.sort(np.argsort(-counts, kind="stable")[:POINTS])
         else:
-            cuts = np.quantile(coded[present], np.linspace(0.02, 0.98, _POINTS), method="nearest")
+            cuts = np.quantile(coded[present], np.linspace(0.02, 0.98, POINTS), method="nearest")
             chosen = np.unique(np.searchsorted(values, cuts))
         return [int(present[first[index]]) for index in chosen]
 

@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.content import files
 from opsml_cli.domain.job import AutoMLOutcome, BestTrial, Guardrail, JobState, Task, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, dependence, ensemble, evaluation, importance, model_folder, threshold, trials
+from opsml_cli.local.automl import (
+    dependence,
+    ensemble,
+    evaluation,
+    importance,
+    model_folder,
+    refit,
+    serving_cost,
+    threshold,
+    trials,
+)
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import ENSEMBLE, FORESTS, LIGHTGBM, NEURAL
-from opsml_cli.local.automl.prepare import Prepared, for_refit
-from opsml_cli.local.automl.search import Clock, as_trial, refit_seconds
+from opsml_cli.local.automl.portfolio import ENSEMBLE
+from opsml_cli.local.automl.search import Clock, as_trial
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,20 +34,13 @@ if TYPE_CHECKING:
 
     from opsml_cli.local.automl.encode import Encoding
     from opsml_cli.local.automl.events import Events
+    from opsml_cli.local.automl.prepare import Prepared
     from opsml_cli.local.automl.threshold import Aim
     from opsml_cli.local.automl.trials import Result
 
     Floats = NDArray[np.float64]
 
-# What a served model may cost: one row's time through LightGBM's C call, and its text on disk.
-_TREE_MICROSECONDS = 0.065
-_BOOSTER_MICROSECONDS = 2.0
-_LINEAR_MICROSECONDS = 40.0
-_MOST_MICROSECONDS = 350.0
-_MOST_OF_FEW = 700.0  # where the rows are few, more members are worth their time
-_MOST_BYTES = 25_000_000
-# More rows bear more rounds (measured on inner splits of eleven tables, as is the share of the rows: see for_refit).
-_MORE_ROUNDS = 1.15
+_CHOOSING = 0.5  # seconds: what the choice itself, and the figures of the chosen, take before the refit starts
 _DEPENDENCE_SECONDS = 0.8  # the partial dependence is left out where less is left
 
 
@@ -68,7 +70,9 @@ def finish(
     cut = _threshold(prepared, chosen, aim, events)
     searched = [replace(result.part, weight=weight) for result, weight in chosen.members]
     figures = _Figures.of(prepared, searched, cut)
-    parts, encoding, refitted = _refit(prepared, chosen, clock, events, searched)
+    again = refit.again(prepared, chosen.members, clock, events) if refit.wanted(prepared) else None
+    refitted = again is not None
+    parts, encoding = again or (searched, prepared.encoding)
     if events.stop_requested():
         return AutoMLOutcome(problem.task, problem.metric, guardrails=checks)
     events.phase("Writing the model")
@@ -90,7 +94,7 @@ def finish(
     _write_model(prepared, encoding, parts, cut=cut, about=about, outputs=outputs, events=events)
     _write_figures(prepared, searched, figures, chosen=chosen, leaderboard=leaderboard, cut=cut, outputs=outputs)
     if clock.left() + clock.finish > _DEPENDENCE_SECONDS:
-        dependence.write(outputs, prepared.frame, problem.seed)
+        dependence.write(outputs, prepared.frame, problem.seed, sum(serving_cost.microseconds(part) for part in parts))
     return AutoMLOutcome(
         task=problem.task,
         metric=problem.metric,
@@ -102,15 +106,6 @@ def finish(
         intervals=figures.intervals,
         threshold=cut,
     )
-
-
-def _cost(result: Result) -> float:
-    """The share of what a served model may cost; the larger of time and size."""
-    part = result.part
-    trees = sum(result.rounds) * max(1, part.outputs) if part.boosters else 0
-    spent = _LINEAR_MICROSECONDS * len(part.linear) + _BOOSTER_MICROSECONDS * len(part.boosters) + _TREE_MICROSECONDS * trees
-    size = sum(len(text) for text in part.boosters)
-    return max(spent / _MOST_MICROSECONDS, size / _MOST_BYTES)
 
 
 def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events: Events) -> tuple[_Chosen, list[Trial]]:
@@ -128,14 +123,16 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     everyone = range(len(results))
     full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
     whole = prepared.spec.serve == "ensemble"
-    available = max(0.1, clock.left() + 0.3 * clock.finish)
+    available = max(0.1, refit.available(clock) - _CHOOSING)
+
+    few = ensemble.few_to_tell(problem)
+    shares = [serving_cost.share(result, few=few) for result in results]
 
     def cost(index: int) -> float:
         # What cannot be fitted again on all rows in time is worth less than what can.
-        again = refit_seconds(results[index], prepared.grown) / available if _refits(prepared) else 0.0
-        return max(_cost(results[index]) * (_MOST_MICROSECONDS / _MOST_OF_FEW if few else 1.0), again)
+        again = refit.seconds(results[index], prepared.grown, fewest=True) / available if refit.wanted(prepared) else 0.0
+        return max(shares[index], again)
 
-    few = ensemble.few_to_tell(problem)
     form = full if whole else ensemble.served(judge, answers, full, cost, 1.0, few=few)
     members = tuple((results[index], weight) for index, weight in form.weights.items())
     single = len(form.weights) == 1
@@ -144,7 +141,7 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     weights = {results[index].trial: round(weight, 4) for index, weight in shown.weights.items()}
     detail = None
     if single and not whole:
-        slow = sum(_cost(results[index]) for index in full.weights) > 1.0
+        slow = sum(shares[index] for index in full.weights) > 1.0
         why = "the ensemble is too large to serve" if slow else "the ensemble is not clearly better"
         detail = f"not served: {why}; trial {members[0][0].trial} alone is"
     elif len(form.weights) < len(full.weights):
@@ -203,43 +200,6 @@ class _Figures:
         baseline = evaluation.measure(problem, held.truth, evaluation.trivial(problem, len(held.truth)))
         intervals = evaluation.intervals(problem, held.truth, answer, cut)
         return cls(evaluation.measure(problem, held.truth, answer, cut), baseline, intervals, answer)
-
-
-def _refits(prepared: Prepared) -> bool:
-    """Whether there are rows that the search has not learned from."""
-    held = prepared.held
-    return (held is not None and held.ours) or len(prepared.problem.folds) == 1
-
-
-def _refit(
-    prepared: Prepared, chosen: _Chosen, clock: Clock, events: Events, parts: Sequence[Part]
-) -> tuple[Sequence[Part], Encoding, bool]:
-    """Fit the members again on all rows, the held out ones included, with the rounds that the search found; the test
-    figures stay those of the model before. Without the time for it, the model stays as it is."""
-    if not _refits(prepared):
-        return parts, prepared.encoding, False
-    needed = sum(refit_seconds(result, prepared.grown) for result, _ in chosen.members)
-    if needed > clock.left() + 0.3 * clock.finish:
-        events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
-        return parts, prepared.encoding, False
-    events.phase("Fitting the chosen model on all rows")
-    problem, encoding = for_refit(prepared, rounds_of_one_fold=len(prepared.problem.folds) == 1)
-    binned = boosting.Binned(problem)
-    watch = boosting.Watch(clock.end + 0.5 * clock.finish, False, events.stop_requested)
-    made = []
-    try:
-        for result, weight in chosen.members:
-            rounds: tuple[int, ...] | None = None
-            if result.candidate.algorithm in (LIGHTGBM, *FORESTS, NEURAL):
-                found = sum(result.rounds) / len(result.rounds)
-                more = _MORE_ROUNDS if result.candidate.algorithm not in FORESTS and len(problem.folds) > 1 else 1.0
-                rounds = (round(found * more),) * len(problem.folds)
-            part, _, _ = trials.run(problem, binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
-            made.append(replace(part, weight=weight))
-    except boosting.StoppedError:
-        events.log("no time to fit the model again on all rows: it has learned from the training rows alone")
-        return parts, prepared.encoding, False
-    return made, encoding, True
 
 
 def _ranked(finished: Sequence[Trial], metric: str) -> list[Trial]:

@@ -1,8 +1,8 @@
-"""What is tried: a short portfolio in a fixed order, then random configurations drawn from the seed."""
+"""What is tried: a short portfolio in a fixed order, then configurations drawn from the seed, some near the best so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ class Candidate:
     algorithm: str
     parameters: Mapping[str, object] = field(default_factory=dict)
     cost: float = 1.0
+
+
+def of_trees(algorithm: str) -> bool:
+    return algorithm in (LIGHTGBM, *FORESTS)
 
 
 def trained_here(task: Task) -> tuple[str, ...]:
@@ -61,6 +65,8 @@ _BASE: dict[str, object] = {
     "lambda_l2": 1.0,
     "native_categories": False,
     "extra_trees": False,
+    "linear_tree": False,
+    "linear_lambda": 1.0,
     "max_bin": 255,
 }
 
@@ -69,10 +75,18 @@ def _boosted(cost: float, **changes: object) -> Candidate:
     return Candidate(LIGHTGBM, {**_BASE, **changes}, cost)
 
 
-def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False, outputs: int = 1) -> list[Candidate]:
-    """The fixed part, best first impression first. Small tables get trees that need fewer rows; `skewed` targets (see
-    Problem) are learned by their logarithm too. With more than two classes (`outputs`) a round is a tree for each: the first
-    trial learns in larger steps (measured: half of the time and a smaller log loss on satellite images and on digits)."""
+def _linear_leaves(leaf: int, leaves: int) -> Candidate:
+    return _boosted(1.0, min_data_in_leaf=max(10, leaf), num_leaves=leaves, feature_fraction_bynode=0.6, linear_tree=True)
+
+
+def portfolio(
+    task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False, outputs: int = 1, absolute: bool = False
+) -> list[Candidate]:
+    """The fixed part, best first impression first. Small tables get trees that need fewer rows. Trees with linear models in
+    their leaves, which cannot learn `absolute` errors, need few leaves (measured: alone often the best on small tables).
+    `skewed` targets (see Problem) are learned by their logarithm too. With more than two classes (`outputs`) a round is a
+    tree for each: the first trial learns in larger steps (measured: half of the time and a smaller log loss on satellite
+    images and on digits), and what is no tree comes next."""
     small = rows < 5000
     leaf = 20 if rows >= 2000 else max(2, rows // 100)
     fine = 1023 if rows >= 10_000 else 255
@@ -94,43 +108,95 @@ def portfolio(task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = F
     if outputs > 2:
         listed[0] = _boosted(0.5, min_data_in_leaf=leaf, num_leaves=15 if small else 31, learning_rate=0.1,
                              feature_fraction_bynode=0.4)  # fmt: skip
-    listed.insert(4, Candidate(NEURAL, {"units": 64, "alpha": 0.001, "learning_rate": 0.002}, 3.0))
-    if skewed:
-        logged = [
-            replace(each, parameters={**each.parameters, "log_target": True}) for each in (listed[1], listed[3], listed[8])
-        ]
-        listed[3:3] = logged
+    network = Candidate(NEURAL, {"units": 64, "alpha": 0.001, "learning_rate": 0.002}, 3.0)
+    if outputs > 2:  # the more classes, the more trees a round takes; the others take hardly longer
+        listed[1:1] = [listed.pop(3), network]
+    else:
+        listed.insert(4, network)
+    linear_leaves = [] if absolute else [_linear_leaves(leaf, leaves) for leaves in (4, 8)]
+    again = [listed[1], listed[3], listed[8], *linear_leaves[1:]] if skewed else []
+    listed[6:6] = linear_leaves
+    listed[3:3] = [replace(each, parameters={**each.parameters, "log_target": True}) for each in again]
     return [candidate for candidate in listed if candidate.algorithm in allowed]
 
 
-def random_candidates(task: Task, rows: int, allowed: Sequence[str], seed: int, *, skewed: bool = False) -> Iterator[Candidate]:
-    """Without end; the same for the same seed."""
+def drawn(
+    task: Task,
+    rows: int,
+    allowed: Sequence[str],
+    draw: np.random.Generator,
+    *,
+    skewed: bool,
+    absolute: bool,
+    parents: Sequence[Candidate],
+) -> Candidate:
+    """One configuration from `draw`: half of the boosters near one of the `parents`, the best boosters so far (which kind
+    of tree a table asks for shows early), all others anywhere."""
     import numpy as np
 
-    draw = np.random.default_rng([seed, 7919])
+    if LIGHTGBM not in allowed:
+        return _other(task, allowed, draw)
+    if NEURAL in allowed and draw.random() < 0.12:
+        return _network(draw)
     most_leaf = max(3, min(200, rows // 20))
-    while True:
-        if LIGHTGBM not in allowed:
-            yield _other(task, allowed, draw)
-            continue
-        if NEURAL in allowed and draw.random() < 0.12:
-            yield _network(draw)
-            continue
-        logged: dict[str, object] = {"log_target": True} if skewed and draw.random() < 0.5 else {}
-        leaves = int(np.exp(draw.uniform(np.log(4), np.log(128 if rows >= 5000 else 48))))
-        yield _boosted(
-            1.0 + leaves / 40,
-            num_leaves=leaves,
-            learning_rate=round(float(np.exp(draw.uniform(np.log(0.02), np.log(0.12)))), 4),
-            min_data_in_leaf=int(np.exp(draw.uniform(np.log(2), np.log(most_leaf)))),
-            feature_fraction_bynode=round(float(draw.uniform(0.25, 1.0)), 2),
-            bagging_fraction=round(float(draw.uniform(0.6, 1.0)), 2),
-            lambda_l2=round(float(np.exp(draw.uniform(np.log(0.01), np.log(30)))), 3),
-            extra_trees=bool(draw.random() < 0.2),
-            native_categories=bool(draw.random() < 0.25),
-            max_bin=1023 if rows >= 10_000 and draw.random() < 0.5 else 255,
-            **logged,
-        )
+    most_leaves = 128 if rows >= 5000 else 48
+    if parents and draw.random() < 0.5:
+        return _near(parents[int(draw.integers(len(parents)))], draw, most_leaves, most_leaf, skewed=skewed, absolute=absolute)
+    logged: dict[str, object] = {"log_target": True} if skewed and draw.random() < 0.5 else {}
+    linear = not absolute and draw.random() < 0.15
+    leaves = int(np.exp(draw.uniform(np.log(4), np.log(16 if linear else most_leaves))))
+    return _boosted(
+        1.0 + leaves / 40,
+        num_leaves=leaves,
+        learning_rate=round(float(np.exp(draw.uniform(np.log(0.02), np.log(0.12)))), 4),
+        min_data_in_leaf=int(np.exp(draw.uniform(np.log(2), np.log(most_leaf)))),
+        feature_fraction_bynode=round(float(draw.uniform(0.25, 1.0)), 2),
+        bagging_fraction=round(float(draw.uniform(0.6, 1.0)), 2),
+        lambda_l2=round(float(np.exp(draw.uniform(np.log(0.01), np.log(30)))), 3),
+        extra_trees=bool(draw.random() < 0.2),
+        linear_tree=linear,
+        linear_lambda=round(float(np.exp(draw.uniform(np.log(0.1), np.log(30)))), 3),
+        native_categories=bool(draw.random() < 0.25),
+        max_bin=1023 if rows >= 10_000 and draw.random() < 0.5 else 255,
+        **logged,
+    )
+
+
+def _near(
+    parent: Candidate, draw: np.random.Generator, most_leaves: int, most_leaf: int, *, skewed: bool, absolute: bool
+) -> Candidate:
+    """A booster like the parent, each parameter moved a little, a switch turned now and then."""
+    import numpy as np
+
+    def value(name: str) -> float:
+        return float(str(parent.parameters[name]))
+
+    def scaled(name: str, spread: float, low: float, high: float) -> float:
+        return float(np.clip(value(name) * np.exp(draw.normal(0, spread)), low, high))
+
+    def shifted(name: str, spread: float, low: float) -> float:
+        return round(float(np.clip(value(name) + draw.normal(0, spread), low, 1.0)), 2)
+
+    def turned(name: str) -> bool:
+        return bool(parent.parameters.get(name)) != bool(draw.random() < 0.1)
+
+    leaves = round(scaled("num_leaves", 0.35, 4, most_leaves))
+    changes: dict[str, object] = {
+        "num_leaves": leaves,
+        "learning_rate": round(scaled("learning_rate", 0.3, 0.015, 0.15), 4),
+        "min_data_in_leaf": round(scaled("min_data_in_leaf", 0.5, 2, most_leaf)),
+        "feature_fraction_bynode": shifted("feature_fraction_bynode", 0.12, 0.2),
+        "bagging_fraction": shifted("bagging_fraction", 0.1, 0.5),
+        "lambda_l2": round(scaled("lambda_l2", 0.8, 0.001, 30), 3),
+        "extra_trees": turned("extra_trees"),
+        "linear_tree": not absolute and turned("linear_tree"),
+        "linear_lambda": round(scaled("linear_lambda", 0.8, 0.01, 100), 3),
+        "native_categories": turned("native_categories"),
+        "max_bin": parent.parameters["max_bin"],
+    }
+    if skewed and turned("log_target"):
+        changes["log_target"] = True
+    return _boosted(1.0 + leaves / 40, **changes)
 
 
 def _network(draw: np.random.Generator) -> Candidate:

@@ -137,26 +137,21 @@ def _checks(read: Target, frame: pd.DataFrame, encoding: Encoding, whole: Proble
     return tuple(checks)
 
 
-def for_refit(prepared: Prepared, rounds_of_one_fold: bool) -> tuple[Problem, Encoding]:
-    """The problem of all rows: the same target and metric, an encoding fitted on all of them, new folds."""
-    import numpy as np
-
+def for_refit(prepared: Prepared) -> tuple[Problem, Encoding]:
+    """The problem of all rows: the same target and metric, an encoding fitted on all of them, and as many folds, which each
+    leave half as many rows out as the search's did."""
     before = prepared.problem
     told = _featurization(prepared.spec, prepared.frame, prepared.excluded)
     encoding = encode.fit(prepared.frame, None, prepared.excluded, told)
     # The types that the profile told are kept: only codes and ranges may change.
     encoding = _retyped(encoding, prepared.encoding)
     matrix = _encoded(scoring.Encoder(encoding.columns), prepared.frame)
-    count = len(prepared.values)
-    if rounds_of_one_fold:
-        folds: tuple[Fold, ...] = (Fold(np.arange(count), np.arange(min(count, 100))),)
-    else:
-        halves = min(2 * len(before.folds), count)
-        folds = splits.stratified_folds(prepared.values, before.task, halves, before.seed + 1)
+    count = max(2, min(2 * len(before.folds), len(prepared.values)))
+    folds = splits.stratified_folds(prepared.values, before.task, count, before.seed + 1)
     encoding, matrix = texts.supervise(
         encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
     )
-    kept = folds[: len(before.folds)]  # every part learns from all rows but half a fold
+    kept = folds[: len(before.folds)]
     whole = replace(
         before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=kept
     )

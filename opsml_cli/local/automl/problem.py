@@ -48,11 +48,16 @@ class Problem:
         return self.outputs == 2
 
     @property
+    def absolute(self) -> bool:
+        """Whether a regression is judged by its absolute errors, which trees of constant leaves alone can learn."""
+        return self.task is Task.REGRESSION and "absolute" in self.metric
+
+    @property
     def skewed(self) -> bool:
         """Whether a regression's values are not negative and spread over ratios rather than differences."""
         import numpy as np
 
-        if self.task is not Task.REGRESSION or "absolute" in self.metric:
+        if self.task is not Task.REGRESSION or self.absolute:
             return False
         values = self.target.astype(np.float64)
         spread = values.std()

@@ -1,7 +1,8 @@
-"""The search: the portfolio, then random configurations, for as long as the budget lasts."""
+"""The search: the portfolio, then drawn configurations, for as long as the budget lasts."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import JobState, Limits, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, trials
+from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, trials
 from opsml_cli.local.automl.portfolio import Candidate
 from opsml_cli.local.automl.trials import Result
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from opsml_cli.local.automl.events import Events
     from opsml_cli.local.automl.problem import Problem
 
+_LAG = 8  # trials: what a new one is drawn near was begun so long before it
+_PARENTS = 3
 _SLACK = 1.1  # a trial is expected to take this much longer than its like did
 _ENOUGH = 0.7  # boosting that has this share of its expected time is worth it: the last rounds gain the least
 
@@ -62,12 +65,6 @@ class Plan:
     grown: float  # how many rows a refit learns from, for each row of the search
 
 
-def refit_seconds(result: Result, grown: float) -> float:
-    """What fitting the result's candidate again is expected to take: no round past the best, nothing to evaluate, but more
-    rows and rounds than a fold has."""
-    return result.seconds * grown
-
-
 class Search:
     """Runs trials and collects their results, in the order of their numbers."""
 
@@ -77,6 +74,7 @@ class Search:
         self._events = events
         self._binned = boosting.Binned(problem)
         self._lock = threading.Lock()
+        self._running: dict[int, Future[None]] = {}
         self._few = ensemble.few_to_tell(problem)
         self.results: list[Result] = []
         self.stopped = False
@@ -125,11 +123,14 @@ class Search:
                     if self._hopeless():
                         break
                     continue
-                pending.add(pool.submit(self._trial, name, candidate, workers))
+                future = self._running[int(name)] = pool.submit(self._trial, name, candidate, workers)
+                pending.add(future)
             for future in pending:
                 future.result()
 
     def _candidates(self) -> Iterator[Candidate]:
+        import numpy as np
+
         problem, rows = self._problem, len(self._problem.target)
         unfit = {
             portfolio.LINEAR[problem.task]: linear.too_large(problem),
@@ -141,9 +142,25 @@ class Search:
             reason = "the table is too large for a model of this kind"
             self.unfinished.append(_empty("0", wanted, JobState.FAILED, 0.0, reason))
             return
-        skewed = problem.skewed
-        yield from portfolio.portfolio(problem.task, rows, usable, skewed=skewed, outputs=problem.outputs)
-        yield from portfolio.random_candidates(problem.task, rows, usable, problem.seed, skewed=skewed)
+        skewed, absolute = problem.skewed, problem.absolute
+        first = portfolio.portfolio(problem.task, rows, usable, skewed=skewed, outputs=problem.outputs, absolute=absolute)
+        yield from first
+        for number in itertools.count(len(first)):
+            draw = np.random.default_rng([problem.seed, 7919, number])
+            parents = self._parents(number)
+            yield portfolio.drawn(problem.task, rows, usable, draw, skewed=skewed, absolute=absolute, parents=parents)
+
+    def _parents(self, number: int) -> list[Candidate]:
+        """The best boosters that trial `number` may be drawn near: of the trials long enough before it that they are done
+        whatever runs beside them, so that the same seed draws the same."""
+        last = number - max(_LAG, min(self._plan.limits.max_concurrent_trials, boosting.cores()))
+        for earlier in [each for each in self._running if each <= last]:
+            self._running.pop(earlier).result()
+        with self._lock:
+            known = [each for each in self.results if int(each.trial) <= last]
+        boosted = [each for each in known if each.candidate.algorithm == portfolio.LIGHTGBM]
+        finite = [each for each in boosted if math.isfinite(self._loss(each))]
+        return [each.candidate for each in sorted(finite, key=lambda each: (self._loss(each), int(each.trial)))[:_PARENTS]]
 
     def _enough(self) -> bool:
         if self._events.stop_requested():
@@ -164,10 +181,13 @@ class Search:
         """Seconds for a unit of cost, from the trials so far; those of the same algorithm tell most."""
         with self._lock:
             paces = [r.seconds / r.candidate.cost for r in self.results if r.candidate.algorithm == algorithm]
-            others = [r.seconds / r.candidate.cost for r in self.results]
-        if paces:
-            return sorted(paces)[len(paces) // 2]
-        return sorted(others)[len(others) // 2] if others else None
+            others = [(r.seconds / r.candidate.cost, r.candidate.algorithm) for r in self.results]
+        if not paces:
+            # A round of trees is a tree for each of three classes and more; nothing else takes that much longer for them.
+            trees = self._problem.outputs if self._problem.outputs > 2 else 1
+            own = trees if portfolio.of_trees(algorithm) else 1
+            paces = [pace * own / (trees if portfolio.of_trees(other) else 1) for pace, other in others]
+        return sorted(paces)[len(paces) // 2] if paces else None
 
     def _fits(self, candidate: Candidate) -> bool:
         pace = self._pace(candidate.algorithm)
@@ -194,7 +214,7 @@ class Search:
         if not ranked:
             # Of what is left, not of the whole: on a busy machine preparing may have taken long.
             return time.monotonic() + 0.5 * clock.left()
-        each = [refit_seconds(result, self._plan.grown) for result in ranked]
+        each = [refit.seconds(result, self._plan.grown) for result in ranked]
         # On many rows one model is served more often than three: half of the others' time is a fair bet.
         reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
         return clock.end - min(0.3 * clock.total, _SLACK * reserve + 0.2)

@@ -1,0 +1,119 @@
+"""Fitting the chosen members again, on the rows that the search held out too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from opsml_cli.local.automl import boosting, trials
+from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, NEURAL
+from opsml_cli.local.automl.prepare import Prepared, for_refit
+from opsml_cli.local.automl.problem import Fold, Problem
+
+if TYPE_CHECKING:
+    from opsml_cli.local.automl.encode import Encoding
+    from opsml_cli.local.automl.events import Events
+    from opsml_cli.local.automl.model_folder import Part
+    from opsml_cli.local.automl.search import Clock
+    from opsml_cli.local.automl.trials import Result
+
+# Measured on inner splits of eleven tables: more rows bear more rounds, and where much of the target can be learned (many
+# rounds, or large steps), boosters on all rows that differ by their seeds alone beat boosters that each leave some rows out.
+MORE_ROUNDS = 1.15
+_LEARNED_MUCH = 8.0  # rounds times learning rate
+
+
+def wanted(prepared: Prepared) -> bool:
+    """Whether there are rows that the search has not learned from."""
+    held = prepared.held
+    return (held is not None and held.ours) or len(prepared.problem.folds) == 1
+
+
+def again(
+    prepared: Prepared, members: Sequence[tuple[Result, float]], clock: Clock, events: Events
+) -> tuple[list[Part], Encoding] | None:
+    """The members (result, weight), fitted on all rows with the rounds that the search found, and the encoding of these rows.
+    None, and a line in the log, without the time for it."""
+    late = "no time to fit the model again on all rows: it has learned from the training rows alone"
+    count = len(prepared.problem.folds)
+    for parts in (count, _fewest(count)):
+        if sum(seconds(result, prepared.grown) for result, _ in members) * parts / count <= available(clock):
+            break
+    else:
+        events.log(late)
+        return None
+    events.phase("Fitting the chosen model on all rows")
+    problem, encoding = for_refit(prepared)
+    problem = replace(problem, folds=problem.folds[:parts])
+    most, whole = _Rows(problem), _Rows(_of_everything(problem))
+    watch = boosting.Watch(clock.end + 0.5 * clock.finish, False, events.stop_requested)
+    made = []
+    try:
+        for result, weight in members:
+            rows = whole if count == 1 or _bears_all(result) else most
+            rounds = _rounds(result, parts, 1.0 if count == 1 else MORE_ROUNDS)
+            part, _, _ = trials.run(rows.problem, rows.binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
+            made.append(replace(part, weight=weight))
+    except boosting.StoppedError:
+        events.log(late)
+        return None
+    return made, encoding
+
+
+def available(clock: Clock) -> float:
+    """Seconds: a little of what finishing is expected to take may be spent."""
+    return clock.left() + 0.3 * clock.finish
+
+
+def seconds(result: Result, grown: float, *, fewest: bool = False) -> float:
+    """What fitting the result's candidate again is expected to take, with as many parts as it has or with the fewest: no
+    round past the best, nothing to evaluate, but more rows and rounds than a fold has."""
+    parts = max(1, len(result.rounds))
+    return result.seconds * grown * (_fewest(parts) / parts if fewest else 1.0)
+
+
+def _fewest(parts: int) -> int:
+    """Three of five: measured, they are nearly as good."""
+    return math.ceil(0.6 * parts)
+
+
+@dataclass
+class _Rows:
+    """A problem, and its rows binned when they are needed."""
+
+    problem: Problem
+
+    @cached_property
+    def binned(self) -> boosting.Binned:
+        return boosting.Binned(self.problem)
+
+
+def _of_everything(problem: Problem) -> Problem:
+    """The problem with parts that each learn from every row; what they answer for the first rows is not looked at."""
+    import numpy as np
+
+    count = len(problem.target)
+    every = Fold(np.arange(count), np.arange(min(count, 100)))
+    return replace(problem, folds=(every,) * len(problem.folds))
+
+
+def _bears_all(result: Result) -> bool:
+    """Whether the parts differ enough when all learn from the same rows: networks by where they start, forests by their
+    draws, boosters that learned much by theirs. Linear models would be the same."""
+    algorithm = result.candidate.algorithm
+    if algorithm == LIGHTGBM:
+        rate = float(str(result.candidate.parameters.get("learning_rate", 0.1)))
+        return rate * sum(result.rounds) / len(result.rounds) >= _LEARNED_MUCH
+    return algorithm in (*FORESTS, NEURAL)
+
+
+def _rounds(result: Result, parts: int, more: float) -> tuple[int, ...] | None:
+    """The rounds of each part: the mean of those found, and `more` where a round adds to the one before."""
+    algorithm = result.candidate.algorithm
+    if algorithm not in (LIGHTGBM, *FORESTS, NEURAL):
+        return None
+    found = sum(result.rounds) / len(result.rounds)
+    return (round(found * (1.0 if algorithm in FORESTS else more)),) * parts
