@@ -217,7 +217,9 @@ def fit_bag(
     def one(index: int) -> Fitted:
         # The last round of folds may leave cores idle: give them to those that still run. The result does not depend on it.
         side_by_side = min(workers, count - (index // workers) * workers)
-        threads = max(1, workers // side_by_side)
+        # LightGBM keeps one number of threads for the whole process, and its linear leaves write past their buffers when it
+        # changes while they are fitted: there it stays 1 (see Search, which runs nothing beside them).
+        threads = 1 if parameters.get("linear_tree") else max(1, workers // side_by_side)
         options = settings(problem, parameters, index, threads)
         fixed = rounds[index] if rounds else None
         # What is kept when the time is up must not be one long fold and several empty ones: each wave has its share.

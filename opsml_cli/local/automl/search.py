@@ -115,7 +115,8 @@ class Search:
                     break
                 if name in done:
                     continue
-                while len(pending) >= abreast:
+                alone = bool(candidate.parameters.get("linear_tree"))  # see boosting.fit_bag
+                while pending and (alone or len(pending) >= abreast):
                     pending = wait(pending, return_when=FIRST_COMPLETED).not_done
                 if self._enough():
                     break
@@ -125,6 +126,8 @@ class Search:
                     continue
                 future = self._running[int(name)] = pool.submit(self._trial, name, candidate, workers)
                 pending.add(future)
+                if alone:
+                    future.result()
             for future in pending:
                 future.result()
 
