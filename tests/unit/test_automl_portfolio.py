@@ -104,3 +104,16 @@ def test_the_importance_knows_linear_leaves(linear: bool) -> None:
     ranked = importance.shares([part], problem.features, problem.matrix, 0)
     assert [each["column"] for each in ranked][-1] == "c"
     assert sum(float(str(each["share"])) for each in ranked) == pytest.approx(1.0)
+
+
+def test_linear_leaves_never_see_the_number_of_threads_change() -> None:
+    # LightGBM writes past its buffers, and the process dies, when it does.
+    problem = prepare(replace(SPEC, cross_validations=3), Tables(_table())).problem
+    threads = {}
+    for wanted in portfolio(Task.REGRESSION, 120, NAMES):
+        if wanted.algorithm == LIGHTGBM:
+            watch = boosting.Watch(time.monotonic() + 60, True, lambda: False)
+            part, _, _ = trials.run(problem, boosting.Binned(problem), wanted, watch, workers=2, rounds=(3, 3, 3))
+            told = [text.split("[num_threads: ")[1].split("]")[0] for text in part.boosters]
+            threads.setdefault(bool(wanted.parameters["linear_tree"]), set()).update(told)
+    assert threads == {True: {"1"}, False: {"1", "2"}}
