@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from opsml_cli.domain.job import AutoMLSpec, TableSource, Task
-from opsml_cli.local.automl import boosting, refit, serving_cost, trials
+from opsml_cli.local.automl import boosting, ensemble, refit, serving_cost, trials
 from opsml_cli.local.automl.events import Tables
 from opsml_cli.local.automl.portfolio import FOREST, LIGHTGBM, Candidate, portfolio
 from opsml_cli.local.automl.prepare import Prepared, prepare
@@ -120,3 +120,19 @@ def test_with_more_classes_what_is_no_tree_comes_early() -> None:
     assert ordered[:3] == ["LightGBM", "LogisticRegression", "NeuralNetwork"]
     two = [candidate.algorithm for candidate in portfolio(Task.CLASSIFICATION, 1000, names, outputs=2)]
     assert two[:3] == ["LightGBM"] * 3 and sorted(two) == sorted(ordered)
+
+
+def test_a_small_form_that_is_much_worse_is_not_served(prepared: Prepared) -> None:
+    problem = prepared.problem
+    truth = problem.target[problem.scored].astype(float)[:, None]
+    noise = np.random.default_rng(2).normal(size=truth.shape)
+    judge = ensemble.Judge(problem)
+    prices = {0: 5.0, 1: 0.1}
+
+    def chosen(worse: float) -> dict[int, float]:
+        answers = [truth + noise * 0.1, truth + noise * worse]
+        full = ensemble.greedy(judge, answers, (0, 1), lambda: False)
+        return ensemble.served(judge, answers, full, prices.__getitem__, 1.0, few=True).weights
+
+    assert chosen(0.5) == {0: 1.0}, "over the limit, but the other one's loss is five times as large"
+    assert chosen(0.104) == {1: 1.0}, "hardly worse, and small"
