@@ -15,46 +15,15 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from training_events import Recorder
 
 from opsml_cli.domain.errors import InvalidInputError, OpsmlError, UsageError
-from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, Limits, TableSource, Task, Trial
+from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, JobState, Limits, TableSource, Task
 from opsml_cli.local.automl import scoring
 from opsml_cli.local.automl.engine import train
 from opsml_cli.local.automl.events import Tables
 
 SPEC = AutoMLSpec(TableSource(path="table"), "y", cross_validations=4, limits=Limits(timeout_seconds=60, max_trials=2))
-
-
-class Recorder:
-    """Events kept in lists; `stop` ends the training after so many trials."""
-
-    def __init__(self, known: tuple[Trial, ...] = (), stop: int | None = None) -> None:
-        self.known = known
-        self.stop = stop
-        self.trials: list[Trial] = []
-        self.checks: tuple[Guardrail, ...] = ()
-        self.lines: list[str] = []
-
-    def log(self, text: str) -> None:
-        self.lines.append(text)
-
-    def phase(self, text: str) -> None:
-        self.lines.append(text)
-
-    def guardrails(self, found: tuple[Guardrail, ...]) -> None:
-        self.checks = found
-
-    def trial(self, trial: Trial) -> None:
-        self.trials.append(trial)
-
-    def finished_trials(self) -> tuple[Trial, ...]:
-        return self.known
-
-    def stop_requested(self) -> bool:
-        return self.stop is not None and len(self.trials) >= self.stop
-
-    def check(self, name: str) -> Guardrail:
-        return next(check for check in self.checks if check.check == name)
 
 
 def table(rows: int = 400, kind: str = "binary", seed: int = 0) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from training_events import Recorder
 
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.local.automl import boosting, importance, serving_cost, trials
@@ -19,24 +20,6 @@ from opsml_cli.local.automl.prepare import prepare
 
 SPEC = AutoMLSpec(TableSource(path="table"), "y", cross_validations=2, limits=Limits(timeout_seconds=120, max_trials=18))
 NAMES = trained_here(Task.REGRESSION)
-
-
-class Deaf:
-    """Events that nobody listens to."""
-
-    def log(self, text: str) -> None: ...
-
-    def phase(self, text: str) -> None: ...
-
-    def guardrails(self, found: object) -> None: ...
-
-    def trial(self, trial: object) -> None: ...
-
-    def finished_trials(self) -> tuple[()]:
-        return ()
-
-    def stop_requested(self) -> bool:
-        return False
 
 
 def _table(rows: int = 120) -> pd.DataFrame:
@@ -83,7 +66,7 @@ def test_side_by_side_and_one_after_another_draw_the_same(tmp_path: Path) -> Non
     found = []
     for abreast in (1, 2):
         spec = replace(SPEC, limits=replace(SPEC.limits, max_concurrent_trials=abreast), allowed_algorithms=(LIGHTGBM,))
-        outcome = train(spec, Tables(_table()), tmp_path / str(abreast), Deaf())
+        outcome = train(spec, Tables(_table()), tmp_path / str(abreast), Recorder())
         found.append(sorted((int(trial.trial), str(trial.parameters)) for trial in outcome.leaderboard))
     assert found[0] == found[1] and len(found[0]) >= 18
 

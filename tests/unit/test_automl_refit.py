@@ -9,6 +9,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from training_events import Recorder
 
 from opsml_cli.domain.job import AutoMLSpec, TableSource, Task
 from opsml_cli.local.automl import boosting, ensemble, refit, serving_cost, trials
@@ -20,28 +21,6 @@ from opsml_cli.local.automl.trials import Result
 
 _ROWS = 400
 _PARAMETERS: dict[str, object] = {"num_leaves": 4, "min_data_in_leaf": 5, "bagging_fraction": 1.0, "bagging_freq": 0}
-
-
-class Silent:
-    """Events that only keep what was logged."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def log(self, text: str) -> None:
-        self.lines.append(text)
-
-    def phase(self, text: str) -> None: ...
-
-    def guardrails(self, found: object) -> None: ...
-
-    def trial(self, trial: object) -> None: ...
-
-    def finished_trials(self) -> tuple[()]:
-        return ()
-
-    def stop_requested(self) -> bool:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +55,7 @@ def _rows_of(text: str) -> int:
 
 def test_little_learned_leaves_rows_out_and_much_learned_takes_all(prepared: Prepared) -> None:
     little, much = _result(prepared, 0.1, 20), _result(prepared, 0.5, 20)
-    found = refit.again(prepared, [(little, 0.4), (much, 0.6)], _clock(60), Silent())
+    found = refit.again(prepared, [(little, 0.4), (much, 0.6)], _clock(60), Recorder())
     assert found is not None
     parts, _ = found
     assert [part.weight for part in parts] == [0.4, 0.6]
@@ -88,7 +67,7 @@ def test_little_learned_leaves_rows_out_and_much_learned_takes_all(prepared: Pre
 
 
 def test_forests_take_all_rows_and_no_more_trees(prepared: Prepared) -> None:
-    found = refit.again(prepared, [(_result(prepared, 0.1, 10, FOREST), 1.0)], _clock(60), Silent())
+    found = refit.again(prepared, [(_result(prepared, 0.1, 10, FOREST), 1.0)], _clock(60), Recorder())
     assert found is not None
     assert [lightgbm.Booster(model_str=text).num_trees() for text in found[0][0].boosters] == [10] * 5
 
@@ -97,7 +76,7 @@ def test_forests_take_all_rows_and_no_more_trees(prepared: Prepared) -> None:
 def test_what_the_time_allows(prepared: Prepared, seconds: float, parts: int | None) -> None:
     result = replace(_result(prepared, 0.1, 5), seconds=1.0)  # 1.25 times as many rows: 1.25 s for five parts, 0.75 for three
     assert prepared.grown == pytest.approx(1.25)
-    events = Silent()
+    events = Recorder()
     found = refit.again(prepared, [(result, 1.0)], _clock(seconds), events)
     assert (None if found is None else len(found[0][0].boosters)) == parts
     assert any("no time to fit" in line for line in events.lines) == (parts is None)

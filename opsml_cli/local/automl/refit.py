@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opsml_cli.local.automl import boosting, trials
@@ -48,14 +47,14 @@ def again(
     events.phase("Fitting the chosen model on all rows")
     problem, encoding = for_refit(prepared)
     problem = replace(problem, folds=problem.folds[:parts])
-    most, whole = _Rows(problem), _Rows(_of_everything(problem))
+    most, whole = boosting.Binned(problem), boosting.Binned(_of_everything(problem))
     watch = boosting.Watch(clock.end + 0.5 * clock.finish, False, events.stop_requested)
     made = []
     try:
         for result, weight in members:
             rows = whole if count == 1 or _bears_all(result) else most
             rounds = _rounds(result, parts, 1.0 if count == 1 else MORE_ROUNDS)
-            part, _, _ = trials.run(rows.problem, rows.binned, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
+            part, _, _ = trials.run(rows.problem, rows, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))
     except boosting.StoppedError:
         events.log(late)
@@ -78,17 +77,6 @@ def seconds(result: Result, grown: float, *, fewest: bool = False) -> float:
 def _fewest(parts: int) -> int:
     """Three of five: measured, they are nearly as good."""
     return math.ceil(0.6 * parts)
-
-
-@dataclass
-class _Rows:
-    """A problem, and its rows binned when they are needed."""
-
-    problem: Problem
-
-    @cached_property
-    def binned(self) -> boosting.Binned:
-        return boosting.Binned(self.problem)
 
 
 def _of_everything(problem: Problem) -> Problem:
