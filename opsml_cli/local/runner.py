@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -153,6 +154,7 @@ class _Run:
         from opsml_cli.local.automl import engine
         from opsml_cli.local.data import LocalData
 
+        started = time.monotonic()
         record = self._change()
         spec = from_document(record.job.spec)
         self._metric = spec.metric
@@ -170,7 +172,7 @@ class _Run:
         overdue = threading.Timer(OVERDUE_FACTOR * limit + OVERDUE_SECONDS, self._overdue, (limit,))
         overdue.daemon = True
         overdue.start()
-        outcome = engine.train(spec, tables, self._folder, self)
+        outcome = engine.train(spec, tables, self._folder, self, started)
         overdue.cancel()
         if self._stop.asked.is_set():
             self._end(*STOPPED)

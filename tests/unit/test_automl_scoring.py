@@ -25,6 +25,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "loan", "kind": "boolean"},
     {"name": "charges", "kind": "number", "missing_tokens": ["n/a"]},
 ]
+MEANS: dict[str, Any] = {**COLUMNS[2], "means": [[0.25, 0.5, 0.75], [3.0, 4.0, 5.0]]}
 ROW: dict[str, Any] = {"age": 41, "job": "admin", "city": "b", "loan": True, "charges": 1.5}
 
 
@@ -107,6 +108,26 @@ def test_dates_become_parts() -> None:
         encoder.rows([{"when": "yesterday"}])
 
 
+@pytest.mark.parametrize(
+    ("city", "fill", "numbers"),
+    [
+        ("b", None, [1.0, 0.5, 4.0]),
+        ("never seen", None, [2.0, 0.75, 5.0]),
+        (None, None, [math.nan] * 3),
+        (None, 0.0, [0.0, 0.25, 3.0]),
+        ("b", 0.0, [1.0, 0.5, 4.0]),
+    ],
+)
+def test_a_category_brings_its_means(city: str | None, fill: float | None, numbers: list[float]) -> None:
+    encoder = Encoder([COLUMNS[0], {**MEANS, "fill": fill}, COLUMNS[3]])
+    assert encoder.slices == [slice(0, 1), slice(1, 4), slice(4, 5)]
+    row = {"age": 41, "city": city, "loan": True}
+    for matrix in (encoder.rows([row]), encoder.rows([row] * 20)[-1:], encoder.frame(pd.DataFrame([row]))):
+        assert np.array_equal(matrix, [[41.0, *numbers, 1.0]], equal_nan=True)
+    unfit = Encoder([{**MEANS, "other": None}])
+    assert np.isnan(unfit.rows([{"city": "never seen"}])).all()
+
+
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -132,7 +153,7 @@ def test_whatever_a_column_holds_it_is_coded_alike_by_row_and_by_frame(values: l
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=16, max_size=40))
 def test_many_rows_are_coded_as_each_of_them_alone(values: list[tuple[Any, Any, Any]]) -> None:
-    encoder = Encoder(COLUMNS[:3])
+    encoder = Encoder([*COLUMNS[:2], MEANS])
     rows = [dict(zip(("age", "job", "city"), each, strict=True)) for each in values]
     try:
         alone = np.concatenate([encoder.rows([row]) for row in rows])

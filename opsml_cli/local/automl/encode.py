@@ -24,11 +24,13 @@ _UNTOLD = Featurization()
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One column of the encoded matrix. `codes` is the number of category codes, 0 for a number."""
+    """One column of the encoded matrix. `codes` is the number of category codes, 0 for a number; `learned`: it was made with
+    the target, so that equal values differ between the folds."""
 
     name: str
     column: str
     codes: int = 0
+    learned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,19 @@ class Encoding:
                 found += [Feature(f"{name}.{part}", name) for part in scoring.DATE_PARTS]
             elif column["kind"] == "text":
                 free = column["size"] - column["learned"]
-                parts = [*range(free), *(f"target{each}" for each in range(column["learned"])), "words", "characters"]
-                found += [Feature(f"{name}.{part}", name) for part in parts]
+                found += [Feature(f"{name}.{part}", name) for part in range(free)]
+                found += _learned(name, column["learned"])
+                found += [Feature(f"{name}.{part}", name) for part in ("words", "characters")]
             elif column["kind"] == "category":
                 found.append(Feature(name, name, len(column["codes"]) + (column.get("other") is not None)))
+                found += _learned(name, len(column.get("means", ())))
             else:
                 found.append(Feature(name, name))
         return tuple(found)
+
+
+def _learned(name: str, count: int) -> list[Feature]:
+    return [Feature(f"{name}.target{each}", name, learned=True) for each in range(count)]
 
 
 def fit(

@@ -14,22 +14,25 @@ from pathlib import Path
 
 from opsml_cli.domain.gates import LEAKAGE_CHECK
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail
-from opsml_cli.local.automl import boosting, guardrails, portfolio, threshold
+from opsml_cli.local.automl import boosting, guardrails, portfolio, refit, threshold
 from opsml_cli.local.automl.events import Events, Tables
 from opsml_cli.local.automl.finish import finish
 from opsml_cli.local.automl.prepare import Prepared, prepare
 from opsml_cli.local.automl.problem import Problem
 from opsml_cli.local.automl.search import Clock, Plan, Search
 
+_ROWS_OF_A_COLUMN = 5000  # so many rows take as long as one more column
+
 __all__ = ["Events", "Tables", "train"]
 
 
-def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> AutoMLOutcome:
-    """Run the job in `folder`; the model lies at `folder/outputs/model`, its figures as JSON beside it.
+def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events, started: float | None = None) -> AutoMLOutcome:
+    """Run the job in `folder`; the model lies at `folder/outputs/model`, its figures as JSON beside it. The time counts from
+    `started` on the monotonic clock, or from now.
 
     Raises InvalidInputError for data that cannot be learned, UsageError for wrong words, WorkFailedError when the time was too
     short for any model. When `events.stop_requested` becomes true it returns soon, without a model."""
-    started = time.monotonic()
+    began = time.monotonic()
     boosting.lightgbm()
     events.phase("Looking at the data")
     aim = threshold.parse(spec.threshold_for) if spec.threshold_for else None
@@ -39,10 +42,10 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
         events.log(f"not trained on this machine, left out: {', '.join(absent)}")
     problem = prepared.problem
     threading.Thread(target=_warm, name="warm", daemon=True).start()
-    # Writing and proving take their time by column, as preparing did: where it was slow, on a busy machine, they will be too.
-    finishing = max(_finish_seconds(problem), 0.7 * (time.monotonic() - started))
-    clock = Clock(started, spec.limits.timeout_seconds, finishing)
-    plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint(), prepared.grown)
+    finishing = max(_finish_seconds(problem), 0.7 * _by_column(problem) * (time.monotonic() - began))
+    clock = Clock(began if started is None else started, spec.limits.timeout_seconds, finishing)
+    again = refit.encoding_seconds(prepared) if refit.wanted(prepared) else 0.0
+    plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint(), prepared.grown, again)
     plan.folder.mkdir(parents=True, exist_ok=True)
     search = Search(problem, plan, events)
     checks = (*prepared.checks, _leakage(prepared, clock, events))
@@ -63,7 +66,14 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events) -> Aut
 
 def _finish_seconds(problem: Problem) -> float:
     """What comes after the last fit: ensemble, test figures, the model folder, the proof."""
-    return 1.5 + 1.5 * min(2.0, len(problem.target) * problem.outputs / 100_000) + 0.0006 * len(problem.features)
+    return 1.5 + 1.5 * min(2.0, len(problem.scored) * problem.outputs / 100_000) + 0.0006 * len(problem.features)
+
+
+def _by_column(problem: Problem) -> float:
+    """The part of preparing that its columns took, not its rows: writing and proving will take as long by column, and where
+    preparing was slow, on a busy machine, they will be too."""
+    columns = _ROWS_OF_A_COLUMN * len(problem.features)
+    return columns / (columns + len(problem.target))
 
 
 def _warm() -> None:

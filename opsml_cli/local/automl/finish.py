@@ -123,7 +123,7 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     everyone = range(len(results))
     full = ensemble.greedy(judge, answers, everyone, lambda: clock.left() < 0)
     whole = prepared.spec.serve == "ensemble"
-    available = max(0.1, refit.available(clock) - _CHOOSING)
+    available = max(0.1, refit.available(clock) - refit.encoding_seconds(prepared) - _CHOOSING)
 
     few = ensemble.few_to_tell(problem)
     shares = [serving_cost.share(result, few=few) for result in results]

@@ -21,6 +21,8 @@ ENSEMBLE = "VotingEnsemble"
 NEURAL = "NeuralNetwork"  # Azure's own networks for tables are of another kind, and have other names
 LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
 
+_LARGEST_RATE = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -129,9 +131,10 @@ def drawn(
     skewed: bool,
     absolute: bool,
     parents: Sequence[Candidate],
+    steps: float = 1.0,
 ) -> Candidate:
     """One configuration from `draw`: half of the boosters near one of the `parents`, the best boosters so far (which kind
-    of tree a table asks for shows early), all others anywhere."""
+    of tree a table asks for shows early), all others anywhere, in larger `steps` (see `stepped`)."""
     import numpy as np
 
     if LIGHTGBM not in allowed:
@@ -145,7 +148,7 @@ def drawn(
     logged: dict[str, object] = {"log_target": True} if skewed and draw.random() < 0.5 else {}
     linear = not absolute and draw.random() < 0.15
     leaves = int(np.exp(draw.uniform(np.log(4), np.log(16 if linear else most_leaves))))
-    return _boosted(
+    made = _boosted(
         1.0 + leaves / 40,
         num_leaves=leaves,
         learning_rate=round(float(np.exp(draw.uniform(np.log(0.02), np.log(0.12)))), 4),
@@ -160,6 +163,16 @@ def drawn(
         max_bin=1023 if rows >= 10_000 and draw.random() < 0.5 else 255,
         **logged,
     )
+    return stepped(made, steps)
+
+
+def stepped(candidate: Candidate, steps: float) -> Candidate:
+    """The candidate, in steps so many times as large where it is boosted: as good as done in a part of the rounds."""
+    if candidate.algorithm != LIGHTGBM or steps <= 1.0:
+        return candidate
+    before = float(str(candidate.parameters["learning_rate"]))
+    rate = max(before, round(min(_LARGEST_RATE, before * steps), 4))
+    return replace(candidate, parameters={**candidate.parameters, "learning_rate": rate}, cost=candidate.cost * before / rate)
 
 
 def _near(
@@ -183,7 +196,7 @@ def _near(
     leaves = round(scaled("num_leaves", 0.35, 4, most_leaves))
     changes: dict[str, object] = {
         "num_leaves": leaves,
-        "learning_rate": round(scaled("learning_rate", 0.3, 0.015, 0.15), 4),
+        "learning_rate": round(scaled("learning_rate", 0.3, 0.015, max(0.15, value("learning_rate"))), 4),
         "min_data_in_leaf": round(scaled("min_data_in_leaf", 0.5, 2, most_leaf)),
         "feature_fraction_bynode": shifted("feature_fraction_bynode", 0.12, 0.2),
         "bagging_fraction": shifted("bagging_fraction", 0.1, 0.5),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from opsml_cli.domain.errors import InvalidInputError, UnsupportedError, UsageEr
 from opsml_cli.domain.featurization import Featurization
 from opsml_cli.domain.fields import FieldError, did_you_mean
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Task
-from opsml_cli.local.automl import encode, guardrails, scoring, splits, target, texts
+from opsml_cli.local.automl import encode, guardrails, scale, scoring, splits, target, target_means, texts
 from opsml_cli.local.automl.encode import Encoding
 from opsml_cli.local.automl.problem import Fold, Problem
 from opsml_cli.local.automl.target import Target
@@ -40,7 +41,8 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`frame`, `values`, `weights` are all rows that may be learned from, ours held out ones included."""
+    """`frame`, `values`, `weights` are all rows that may be learned from, ours held out ones included. `encoding_seconds`:
+    what making the matrix took."""
 
     spec: AutoMLSpec
     target: Target
@@ -52,6 +54,7 @@ class Prepared:
     weights: Floats | None
     excluded: dict[str, str]
     checks: tuple[Guardrail, ...]
+    encoding_seconds: float
 
     @property
     def grown(self) -> float:
@@ -91,7 +94,7 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     weights = _weights(spec, frame)
     learn, test = _held_rows(spec, tables, frame, values, read.task)
     part, part_values = frame.iloc[learn], values[learn]
-    validated = 0
+    validated, share = 0, None
     if tables.validation is not None:
         part, more_values = _validation(tables.validation, part, read, excluded)
         validated = len(more_values)
@@ -99,6 +102,7 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
         weights = None if weights is None else np.concatenate([weights, np.ones(validated)])
     fitted_on = part.iloc[: len(part) - validated] if validated else part
     told = _featurization(spec, part, excluded)
+    began = time.monotonic()
     encoding = encode.fit(fitted_on, tables.profile, excluded, told)
     if not encoding.columns:
         raise InvalidInputError("no column is left to learn from", cause=_why_none(encoding))
@@ -107,8 +111,10 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
         count = len(part)
         folds: tuple[Fold, ...] = (Fold(np.arange(count - validated), np.arange(count - validated, count)),)
     else:
-        folds = splits.folds(spec, part, part_values, read.task)
-    encoding, matrix = texts.supervise(encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed)
+        share = scale.validation_share(len(part), matrix.shape[1], len(read.classes), spec.limits.timeout_seconds)
+        folds = splits.folds(spec, part, part_values, read.task, share)
+    encoding, matrix = _supervised(encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed)
+    took = time.monotonic() - began
     encoder = scoring.Encoder(encoding.columns)
     span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
     part_weights = None if weights is None else np.concatenate([weights[learn], weights[len(frame) :]])
@@ -121,12 +127,14 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
         frame = pd.concat([frame, part.iloc[len(part) - validated :]], ignore_index=True)
         values = np.concatenate([values, part_values[len(part_values) - validated :]])
     checks = _checks(read, fitted_on, encoding, whole, held)
-    return Prepared(spec, read, encoding, whole, held, frame, values, weights, excluded, checks)
+    if share is not None and spec.validation_size is spec.cross_validations is None:
+        checks = (*checks, guardrails.one_part(len(folds[0].valid), spec.limits.timeout_seconds))
+    return Prepared(spec, read, encoding, whole, held, frame, values, weights, excluded, checks, took)
 
 
 def _checks(read: Target, frame: pd.DataFrame, encoding: Encoding, whole: Problem, held: Held | None) -> tuple[Guardrail, ...]:
     missing = {str(column): float(share) for column, share in frame.isna().mean().items() if column != read.column}
-    same = texts.unlearned(encoding)
+    same = [index for index, feature in enumerate(encoding.features) if not feature.learned]
     checks = [
         *guardrails.of_target(read, max(2, len(whole.folds))),
         *guardrails.of_columns(encoding, missing),
@@ -146,9 +154,9 @@ def for_refit(prepared: Prepared) -> tuple[Problem, Encoding]:
     # The types that the profile told are kept: only codes and ranges may change.
     encoding = _retyped(encoding, prepared.encoding)
     matrix = _encoded(scoring.Encoder(encoding.columns), prepared.frame)
-    count = max(2, min(2 * len(before.folds), len(prepared.values)))
+    count = max(2, min(max(splits.DEFAULT_FOLDS, 2 * len(before.folds)), len(prepared.values)))
     folds = splits.stratified_folds(prepared.values, before.task, count, before.seed + 1)
-    encoding, matrix = texts.supervise(
+    encoding, matrix = _supervised(
         encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
     )
     kept = folds[: len(before.folds)]
@@ -156,6 +164,21 @@ def for_refit(prepared: Prepared) -> tuple[Problem, Encoding]:
         before, matrix=matrix, target=prepared.values, weights=prepared.weights, features=encoding.features, folds=kept
     )
     return whole, encoding
+
+
+def _supervised(
+    encoding: Encoding,
+    matrix: Floats,
+    frame: pd.DataFrame,
+    values: NDArray[np.generic],
+    *,
+    task: Task,
+    folds: Sequence[Fold],
+    seed: int,
+) -> tuple[Encoding, Floats]:
+    """With what the columns learn of the target."""
+    encoding, matrix = texts.supervise(encoding, matrix, frame, values, task=task, folds=folds, seed=seed)
+    return target_means.supervise(encoding, matrix, values, task=task, folds=folds, seed=seed)
 
 
 def _retyped(new: Encoding, old: Encoding) -> Encoding:

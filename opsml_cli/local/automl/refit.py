@@ -39,7 +39,8 @@ def again(
     late = "no time to fit the model again on all rows: it has learned from the training rows alone"
     count = len(prepared.problem.folds)
     for parts in (count, _fewest(count)):
-        if sum(seconds(result, prepared.grown) for result, _ in members) * parts / count <= available(clock):
+        needed = sum(seconds(result, prepared.grown) for result, _ in members) * parts / count
+        if needed + encoding_seconds(prepared) <= available(clock):
             break
     else:
         events.log(late)
@@ -65,6 +66,11 @@ def again(
 def available(clock: Clock) -> float:
     """Seconds: a little of what finishing is expected to take may be spent."""
     return clock.left() + 0.3 * clock.finish
+
+
+def encoding_seconds(prepared: Prepared) -> float:
+    """What reading all rows again takes, before anything is fitted on them."""
+    return prepared.encoding_seconds * prepared.grown
 
 
 def seconds(result: Result, grown: float, *, fewest: bool = False) -> float:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import JobState, Limits, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, trials
+from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, scale, trials
 from opsml_cli.local.automl.portfolio import Candidate
 from opsml_cli.local.automl.trials import Result
 
@@ -63,6 +63,7 @@ class Plan:
     folder: Path
     fingerprint: str
     grown: float  # how many rows a refit learns from, for each row of the search
+    encoding: float  # seconds that a refit takes before it fits anything
 
 
 class Search:
@@ -147,11 +148,14 @@ class Search:
             return
         skewed, absolute = problem.skewed, problem.absolute
         first = portfolio.portfolio(problem.task, rows, usable, skewed=skewed, outputs=problem.outputs, absolute=absolute)
-        yield from first
+        steps = scale.steps(problem, self._plan.clock.total)
+        yield from (portfolio.stepped(each, steps) for each in first)
         for number in itertools.count(len(first)):
             draw = np.random.default_rng([problem.seed, 7919, number])
             parents = self._parents(number)
-            yield portfolio.drawn(problem.task, rows, usable, draw, skewed=skewed, absolute=absolute, parents=parents)
+            yield portfolio.drawn(
+                problem.task, rows, usable, draw, skewed=skewed, absolute=absolute, parents=parents, steps=steps
+            )
 
     def _parents(self, number: int) -> list[Candidate]:
         """The best boosters that trial `number` may be drawn near: of the trials long enough before it that they are done
@@ -215,12 +219,16 @@ class Search:
         with self._lock:
             ranked = sorted(self.results, key=self._loss)[: 5 if self._few else 3]
         if not ranked:
-            # Of what is left, not of the whole: on a busy machine preparing may have taken long.
-            return time.monotonic() + 0.5 * clock.left()
-        each = [refit.seconds(result, self._plan.grown) for result in ranked]
+            # Of what is left, not of the whole: on a busy machine preparing may have taken long. Where one part validates, the
+            # table is large for the time: one trial that comes far is worth more than two.
+            return time.monotonic() + (0.85 if len(self._problem.folds) == 1 else 0.5) * clock.left()
+        grown, most = self._plan.grown, 0.3 * clock.total
+        if refit.seconds(ranked[0], grown, fewest=True) + self._plan.encoding > most:
+            return clock.end  # no time would be enough: search on
+        each = [refit.seconds(result, grown) for result in ranked]
         # On many rows one model is served more often than three: half of the others' time is a fair bet.
         reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
-        return clock.end - min(0.3 * clock.total, _SLACK * reserve + 0.2)
+        return clock.end - min(most, _SLACK * reserve + self._plan.encoding + 0.2)
 
     def _loss(self, result: Result) -> float:
         value = result.metrics.get(self._problem.metric, math.nan)

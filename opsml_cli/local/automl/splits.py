@@ -40,10 +40,16 @@ def hold_out(spec: AutoMLSpec, frame: pd.DataFrame, values: NDArray[np.generic],
     return learn, test
 
 
-def folds(spec: AutoMLSpec, frame: pd.DataFrame, values: NDArray[np.generic], task: Task) -> tuple[Fold, ...]:
-    """The folds that the job asks for. UsageError for more folds than rows or groups."""
-    if spec.validation_size is not None:
-        return (Fold(*_parted(spec, frame, values, task, share=spec.validation_size, seed=spec.seed + 1)),)
+def folds(
+    spec: AutoMLSpec, frame: pd.DataFrame, values: NDArray[np.generic], task: Task, usual_share: float | None = None
+) -> tuple[Fold, ...]:
+    """The folds that the job asks for; where it asks for none, `usual_share` of the rows is validated on when given. UsageError
+    for more folds than rows or groups."""
+    share = spec.validation_size
+    if share is None and spec.cross_validations is None:
+        share = usual_share
+    if share is not None:
+        return (Fold(*_parted(spec, frame, values, task, share=share, seed=spec.seed + 1)),)
     count = spec.cross_validations or DEFAULT_FOLDS
     if count > len(values):
         raise UsageError(f"{count} folds need at least {count} rows; there are {len(values)}", fix="--cv with fewer folds")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.job import Task
-from opsml_cli.local.automl import scoring, splits
+from opsml_cli.local.automl import out_of_fold, scoring
 from opsml_cli.local.automl.scoring.text import packed, terms, unpacked, weighted
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ _MOST_FITTED = 10_000  # texts that the unsupervised directions are made from
 _MOST_LEARNED = 20_000  # rows that one linear model learns from
 _MOST_CLASSES = 30
 _LOOKED_AT = 2000
-_FOLDS = 5
 
 
 def is_text(sizes: Mapping[str, int], rows: int) -> bool:
@@ -71,7 +70,7 @@ def supervise(
     matrix of these rows, in which each is answered by a model that has not seen it. Without text columns, as given."""
     import numpy as np
 
-    wanted = _targets(target, task, folds)
+    wanted = out_of_fold.wanted(target, task, folds, _MOST_CLASSES)
     if wanted is None or not any(column["kind"] == "text" for column in encoding.columns):
         return encoding, matrix
     slices = scoring.Encoder(encoding.columns).slices
@@ -94,32 +93,6 @@ def supervise(
     return replace(encoding, columns=tuple(columns)), np.hstack(blocks)
 
 
-def unlearned(encoding: Encoding) -> list[int]:
-    """The positions in the matrix that are the same for equal rows, whether they were learned from or not."""
-    kept: list[int] = []
-    for column, part in zip(encoding.columns, scoring.Encoder(encoding.columns).slices, strict=True):
-        positions = list(range(part.start, part.stop))
-        if column["kind"] == "text":
-            size, learned = int(column["size"]), int(column["learned"])
-            positions = positions[: size - learned] + positions[size:]
-        kept += positions
-    return kept
-
-
-def _targets(target: NDArray[np.generic], task: Task, folds: Sequence[Fold]) -> NDArray[np.generic] | None:
-    """What the linear model learns; None where it has too many classes to learn, or a fold with one class alone."""
-    import numpy as np
-
-    if task is Task.REGRESSION:
-        values = target.astype(np.float64)
-        standard: Floats = (values - values.mean()) / (values.std() or 1.0)
-        return standard
-    classes = len(np.unique(target))
-    if classes > _MOST_CLASSES or any(len(np.unique(target[fold.train])) < classes for fold in folds):
-        return None
-    return target
-
-
 def _learned(table: Any, target: NDArray[np.generic], folds: Sequence[Fold], task: Task, seed: int) -> tuple[Floats, Floats]:
     """(directions (buckets, k) of a model of all rows, answers (rows, k) of models that have not seen the row)."""
     import numpy as np
@@ -127,13 +100,7 @@ def _learned(table: Any, target: NDArray[np.generic], folds: Sequence[Fold], tas
     everyone = np.arange(len(target))
     directions = _directions(table, target, everyone, task, seed)
     answers = np.asarray(table @ directions)
-    parts = [(fold.train, fold.valid) for fold in folds]
-    # Rows that no fold scores meet each other's models.
-    rest = np.setdiff1d(everyone, np.concatenate([fold.valid for fold in folds]))
-    if len(rest):
-        place = splits.assign(target[rest], task, min(_FOLDS, len(rest)), seed)
-        parts += [(rest[place != each], rest[place == each]) for each in range(min(_FOLDS, len(rest)))]
-    for learned, scored in parts:
+    for learned, scored in out_of_fold.parts(target, task, folds, seed):
         answers[scored] = table[scored] @ _directions(table, target, learned, task, seed)
     return directions, answers
 

@@ -28,6 +28,14 @@ def _category_coder(codes: Mapping[str, float], other: float) -> Callable[[objec
     return code
 
 
+def _mean_coder(code: Callable[[object], float], means: Sequence[float]) -> Callable[[object], float]:
+    def mean(value: object) -> float:
+        found = code(value)
+        return MISSING if math.isnan(found) else means[int(found)]
+
+    return mean
+
+
 def _number_coder(tokens: frozenset[str]) -> Callable[[object], float]:
     def code(value: object) -> float:
         if type(value) is float:
@@ -43,6 +51,10 @@ def _categories_at_once(codes: Mapping[str, float], one: Callable[[object], floa
         return [one(value) for value in values] if None in found else found  # type: ignore[return-value]
 
     return code
+
+
+def _means_at_once(mean: Callable[[object], float]) -> Callable[[list[object]], list[float]]:
+    return lambda values: [mean(value) for value in values]
 
 
 def _numbers_at_once(one: Callable[[object], float]) -> Callable[[list[object]], Any]:
@@ -62,17 +74,18 @@ def numbers_of(column: Mapping[str, Any]) -> int:
     """How many numbers a value of the column becomes."""
     if column["kind"] == "text":
         return int(column["size"]) + EXTRA
-    return len(DATE_PARTS) if column["kind"] == "datetime" else 1
+    return len(DATE_PARTS) if column["kind"] == "datetime" else 1 + len(column.get("means", ()))
 
 
 class Encoder:
     """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime | text),
-    for categories `codes` (the values in the order of their codes, 0…) and `other` (the code of every other value; None: it
-    counts as missing), for texts what TextCoder reads; `fill` is the number that a missing value counts as. `slices` says where
-    each column lies in a row's numbers."""
+    for categories `codes` (the values in the order of their codes, 0…), `other` (the code of every other value; None: it
+    counts as missing) and maybe `means` (lists, each with a further number for every code: the target's mean), for texts what
+    TextCoder reads; `fill` is the number that a missing value counts as. `slices` says where each column lies in a row's
+    numbers."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
-        self._coders: list[tuple[str, Callable[[object], Any], int, str]] = []
+        self._coders: list[tuple[str, Callable[[object], Any], int, str, slice]] = []
         self.slices: list[slice] = []
         self._fills: list[tuple[int, float]] = []
         self._at_once: list[tuple[str, Callable[[list[object]], Any]]] = []
@@ -80,11 +93,15 @@ class Encoder:
         for column in columns:
             kind = column["kind"]
             coder: Callable[[object], Any]
+            means: list[Callable[[object], float]] = []
             if kind == "category":
                 codes = {text: float(index) for index, text in enumerate(column["codes"])}
                 other = MISSING if column.get("other") is None else float(column["other"])
-                coder, expected = _category_coder(codes, other), "text"
-                self._at_once.append((column["name"], _categories_at_once(codes, coder)))
+                category = _category_coder(codes, other)
+                coder, expected = category, "text"
+                self._at_once.append((column["name"], _categories_at_once(codes, category)))
+                means = [_mean_coder(category, each) for each in column.get("means", ())]
+                self._at_once += [(column["name"], _means_at_once(mean)) for mean in means]
             elif kind == "boolean":
                 coder, expected = boolean_of, "true or false"
                 self._at_once.append((column["name"], lambda values: [boolean_of(value) for value in values]))
@@ -95,13 +112,18 @@ class Encoder:
             else:
                 coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
                 self._at_once.append((column["name"], _numbers_at_once(coder)))
-            size = numbers_of(column)
-            if column.get("fill") is not None:
-                self._fills.append((self.width, float(column["fill"])))
-            self.slices.append(slice(self.width, self.width + size))
-            self.width += size
-            self._coders.append((column["name"], coder, size if kind in _SEVERAL else 0, expected))
-        self._simple = None if any(size for _, _, size, _ in self._coders) else [(n, c) for n, c, _, _ in self._coders]
+            place, fill = self.width, column.get("fill")
+            self._add(column["name"], coder, numbers_of(column) if kind in _SEVERAL else 0, expected, fill)
+            for mean, each in zip(means, column.get("means", ()), strict=True):
+                self._add(column["name"], mean, 0, expected, None if fill is None else each[int(fill)])
+            self.slices.append(slice(place, self.width))
+        self._simple = None if any(each[2] for each in self._coders) else [(each[0], each[1]) for each in self._coders]
+
+    def _add(self, name: str, coder: Callable[[object], Any], several: int, expected: str, fill: float | None) -> None:
+        if fill is not None:
+            self._fills.append((self.width, float(fill)))
+        self._coders.append((name, coder, several, expected, slice(self.width, self.width + (several or 1))))
+        self.width = self._coders[-1][4].stop
 
     def rows(self, rows: Sequence[Mapping[str, object]]) -> np.ndarray:
         """float64 (len(rows), width). Raises ColumnError."""
@@ -131,7 +153,7 @@ class Encoder:
 
     def _slow(self, index: int, row: Mapping[str, object]) -> list[float]:
         values: list[float] = []
-        for name, code, several, expected in self._coders:
+        for name, code, several, expected, _ in self._coders:
             if name not in row:
                 raise ColumnError(index, name, None, expected, absent=True)
             try:
@@ -149,7 +171,7 @@ class Encoder:
     def frame(self, frame: Any) -> np.ndarray:
         """A pandas frame to float64 (rows, width); the same numbers as `rows` gives. Raises ColumnError."""
         matrix = np.empty((len(frame), self.width), dtype=np.float64)
-        for (name, code, _, expected), part in zip(self._coders, self.slices, strict=True):
+        for name, code, _, expected, part in self._coders:
             if name not in frame.columns:
                 raise ColumnError(0, name, None, expected, absent=True)
             self._column(matrix[:, part], frame[name], code, expected)
