@@ -1,4 +1,4 @@
-"""Promises of one training of bank marketing that need no peer: the served model's size and speed, and the leaking column."""
+"""Promises of a training that need no peer: the served model's size and speed, the leaking column, the budget."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from automl_data import DataSet
+from automl_data import DataSet, made_up
 
 LEAK = "duration"  # of the call: known when the outcome is
 # What the default served model may take: milliseconds in process from dicts to probabilities, megabytes of its folder.
 MOST_ROW_MS, MOST_THOUSAND_MS, MOST_MEGABYTES = 0.1, 40.0, 30.0
+MOST_OF_BUDGET = 1.1  # from the command's start to the registered model, reports included
 
 
 def _opsml(work: Path, *words: str) -> str:
@@ -23,12 +24,17 @@ def _opsml(work: Path, *words: str) -> str:
     return subprocess.run(command, cwd=work, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def _trained(data: DataSet, work: Path, seconds: float, *words: str) -> dict[str, Any]:
-    """The job's document, of a training of all rows."""
+def _file(data: DataSet, work: Path) -> Path:
     path = work / f"{data.name}.csv"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         data.frame.to_csv(path, index=False)
+    return path
+
+
+def _trained(data: DataSet, work: Path, seconds: float, *words: str) -> dict[str, Any]:
+    """The job's document, of a training of all rows."""
+    path = _file(data, work)
     asked = ("train", "automl", "--data", str(path), "--target-column", data.target, "--timeout", f"{seconds:g}s")
     found: dict[str, Any] = json.loads(_opsml(work, *asked, *words, "-o", "json"))
     return found
@@ -80,3 +86,21 @@ def leakage(data: DataSet, work: Path, seconds: float) -> bool:
     print(f"without it: {silent['status']}: {silent['detail']}; AUC on unseen rows {found['test_metrics']['AUC_weighted']:.3f}")
     both = f"{LEAK!r}" in said["detail"] and " with, " in said["detail"] and " without" in said["detail"]
     return said["status"] != "passed" and both and LEAK not in silent["detail"]
+
+
+def budget(data: DataSet, work: Path, seconds: float) -> bool:
+    """Train on a hundred rows, on bank marketing and on a million rows: whether the whole command keeps to its time."""
+    sound = True
+    for table in (made_up(100), data, made_up(1_000_000)):
+        _file(table, work)
+        started = time.perf_counter()
+        found = _trained(table, work, seconds)
+        taken = time.perf_counter() - started
+        trials = sum(trial["status"] == "Completed" for trial in found["leaderboard"])
+        kept = taken <= MOST_OF_BUDGET * seconds
+        print(
+            f"{table.name:16}{taken:7.1f} s of {seconds:g}   {trials:3d} trials, AUC on unseen rows "
+            f"{found['test_metrics']['AUC_weighted']:.4f}   {'kept' if kept else 'MISSED'}"
+        )
+        sound = sound and kept
+    return sound

@@ -1,4 +1,4 @@
-"""The data sets of `automl.py`, and how they are split."""
+"""The data sets of `automl.py`, real and made up, and how they are split."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ def tables(folder: Path) -> list[DataSet]:
         frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
         found.append(DataSet(name, frame, "target", "regression" if name in _REGRESSION else "classification"))
     return found
+
+
+def made_up(rows: int, seed: int = 0) -> DataSet:
+    """Orders that are returned or not: numbers, steps, an interaction, and a shop of a thousand with a rate of its own."""
+    draw = np.random.default_rng([seed, rows])
+    shop, region = (draw.zipf(1.3, rows) % 1000), draw.integers(0, 40, rows)
+    frame = pd.DataFrame({f"x{index}": draw.normal(0, 1, rows).round(4) for index in range(8)})
+    frame["price"] = np.exp(draw.normal(3, 1, rows)).round(2)
+    frame["express"] = draw.random(rows) < 0.3
+    rates, pull = np.random.default_rng(7).normal(0, 1, 1000), np.random.default_rng(8).normal(0, 0.5, 40)
+    score = (
+        1.2 * np.sin(2 * frame["x0"]) + frame["x1"] * frame["x2"] + 0.8 * (frame["x3"] > 0.5) * frame["x4"]
+        + 0.6 * np.log(frame["price"]) * frame["express"] + 0.5 * frame["x5"] + rates[shop] + pull[region] - 1.5
+    )  # fmt: skip
+    frame["shop"], frame["region"] = [f"shop-{each:03d}" for each in shop], [f"r{each}" for each in region]
+    frame["returned"] = np.where(score + draw.logistic(0, 1, rows) > 0, "yes", "no")
+    return DataSet(f"orders-{rows}", frame, "returned", "classification")
 
 
 def split(data: DataSet, seed: int) -> tuple[np.ndarray, np.ndarray]:
