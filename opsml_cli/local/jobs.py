@@ -58,10 +58,11 @@ class LocalJobs:
         from opsml_cli.domain import automl_document
         from opsml_cli.local import automl_request
 
+        asked = now()  # before a file given as data is registered: that counts as the training's time
         request = automl_request.resolve(spec, self._data(), dry_run=dry_run)
         identity = automl_document.fingerprint(request.spec, {**request.contents, "parent": parent or ""})
         if dry_run:
-            return self._new(request, identity, parent, spec.name or _new_name()).job
+            return self._new(request, identity, parent, spec.name or _new_name(), asked).job
         if spec.name is not None:
             names.asset_name(spec.name, "job name")
         while True:
@@ -69,7 +70,7 @@ class LocalJobs:
             if earlier is not None and not earlier.job.status.finished:
                 return earlier.job
             # None when another process was quicker with the same work: look again.
-            name = self._go_on(earlier) if earlier is not None else self._insert(request, identity, parent, spec.name)
+            name = self._go_on(earlier) if earlier is not None else self._insert(request, identity, parent, spec.name, asked)
             if name is not None:
                 break
         begun = self.get(name)
@@ -230,16 +231,16 @@ class LocalJobs:
             records.save(connection, again)
         return record.job.name
 
-    def _insert(self, request: Request, identity: str, parent: str | None, name: str | None) -> str | None:
+    def _insert(self, request: Request, identity: str, parent: str | None, name: str | None, asked: str) -> str | None:
         """Record a new job; None when its name, or the same work, was begun by another process just now."""
-        record = self._new(request, identity, parent, name or _new_name())
+        record = self._new(request, identity, parent, name or _new_name(), asked)
         with self._store.write() as connection:
             twin = records.with_fingerprint(connection, identity)
             if name is None and twin is not None and (twin.died or not twin.job.status.finished):
                 return None
             return record.job.name if records.insert(connection, record) else None
 
-    def _new(self, request: Request, identity: str, parent: str | None, name: str) -> Record:
+    def _new(self, request: Request, identity: str, parent: str | None, name: str, asked: str) -> Record:
         from opsml_cli.domain import automl_document
 
         spec = request.spec
@@ -250,7 +251,7 @@ class LocalJobs:
                 status=JobState.NOT_STARTED,
                 experiment=spec.experiment,
                 workspace=self._workspace,
-                created_at=now(),
+                created_at=asked,
                 parent=parent,
                 tags=dict(spec.tags),
                 spec=automl_document.to_document(spec),

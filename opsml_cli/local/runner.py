@@ -25,7 +25,7 @@ from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState,
 from opsml_cli.domain.pointer import ModelPointer
 from opsml_cli.local import job_process, tracking
 from opsml_cli.local import job_records as records
-from opsml_cli.local.clock import now
+from opsml_cli.local.clock import now, seconds_between
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels, ModelFacts, quiet_mlflow
@@ -79,6 +79,15 @@ class _Stop:
         _end_process(self._layout, self._name, *STOPPED)
 
 
+def waited(record: Record, limit: float) -> float:
+    """Seconds since the training was asked for, which its budget counts: a file given as data was registered, this process
+    began. A later process of the same training, and a clock that was set, count nothing."""
+    if record.attempt > 1:
+        return 0.0
+    waited = seconds_between(record.job.created_at, now())
+    return min(waited, _MOST_WAITED_SHARE * limit) if 0.0 <= waited <= _MOST_WAITED else 0.0
+
+
 def _end_process(layout: Layout, name: str, status: JobState, error: str) -> None:
     """Record the end and leave at once, with every process that was started here, whatever the main thread does."""
     end(Store(layout.root), name, status, error)
@@ -86,6 +95,8 @@ def _end_process(layout: Layout, name: str, status: JobState, error: str) -> Non
         os.killpg(0, signal.SIGKILL)
     os._exit(143)
 
+
+_MOST_WAITED, _MOST_WAITED_SHARE = 3600.0, 0.3
 
 STOPPED = (JobState.FAILED, "it was asked to end (SIGTERM): the machine shut down, or somebody ended its process")
 
@@ -154,9 +165,10 @@ class _Run:
         from opsml_cli.local.automl import engine
         from opsml_cli.local.data import LocalData
 
-        started = time.monotonic()
         record = self._change()
         spec = from_document(record.job.spec)
+        limit = spec.limits.timeout_seconds
+        started = time.monotonic() - waited(record, limit)
         self._metric = spec.metric
         tried = len(self.finished_trials())
         self._parts.resume(tried)
@@ -168,7 +180,6 @@ class _Run:
         self.phase("reading the data")
         tables = _tables(spec, LocalData(self._layout, self._store))
         self._change(JobState.RUNNING)
-        limit = spec.limits.timeout_seconds
         overdue = threading.Timer(OVERDUE_FACTOR * limit + OVERDUE_SECONDS, self._overdue, (limit,))
         overdue.daemon = True
         overdue.start()

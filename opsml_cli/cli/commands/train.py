@@ -40,7 +40,7 @@ def automl(
         Seconds, typer.Option("--trial-timeout", parser=options.seconds, metavar="DURATION", help="At most so long a model.")
     ] = None,
     max_concurrent_trials: Annotated[int | None, typer.Option("--max-concurrent-trials", help="So many at once; 1.")] = None,
-    cv: Annotated[int | None, typer.Option("--cv", metavar="N", help="Cross-validation folds; 5.")] = None,
+    cv: Annotated[int | None, typer.Option("--cv", metavar="N", help="Cross-validation folds; 5, for large tables 1.")] = None,
     validation_data: Annotated[str | None, typer.Option("--validation-data", metavar="NAME[:V]|PATH")] = None,
     validation_size: Annotated[float | None, typer.Option("--validation-size", help="A share of the rows, 0 to 1.")] = None,
     test_data: Annotated[str | None, typer.Option("--test-data", metavar="NAME[:V]|PATH", help="Rows no trial sees.")] = None,

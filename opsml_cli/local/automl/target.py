@@ -48,11 +48,22 @@ def read(frame: pd.DataFrame, spec: AutoMLSpec) -> Target:
             fix="--target-column COLUMN",
         )
     series = frame[name]
-    labels = [_plain(value) for value in series.tolist()]
+    labels = _labels(series)
     task = spec.task or _guess(labels)
     if task is Task.REGRESSION:
         return _numbers(name, labels)
     return _classes(name, labels, spec.positive_label)
+
+
+def _labels(series: pd.Series[Any]) -> list[object]:
+    """Each row's value as a plain one; of texts, each distinct one is looked at once."""
+    import pandas as pd
+
+    if not isinstance(series.dtype, pd.StringDtype):
+        return [_plain(value) for value in series.tolist()]
+    places, distinct = series.factorize()
+    plain = [*map(_plain, distinct), None]  # a missing value has the place -1
+    return [plain[place] for place in places.tolist()]
 
 
 def _plain(value: object) -> object:

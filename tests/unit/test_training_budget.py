@@ -1,0 +1,50 @@
+"""What a training's time counts: all of it, from the moment it was asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from serving_support import Quiet
+
+from opsml_cli.domain.job import AutoMLSpec, Job, JobKind, JobState, Limits, TableSource, Task
+from opsml_cli.local.automl.engine import Tables, train
+from opsml_cli.local.clock import stamp
+from opsml_cli.local.job_records import Record
+from opsml_cli.local.runner import waited
+
+
+def asked(seconds_ago: float, attempt: int = 1) -> Record:
+    created = stamp(datetime.now(UTC) - timedelta(seconds=seconds_ago))
+    job = Job(name="a", kind=JobKind.AUTOML, status=JobState.NOT_STARTED, experiment="e", workspace="w", created_at=created)
+    return replace(Record(job=job), attempt=attempt)
+
+
+@pytest.mark.parametrize(
+    ("record", "limit", "least", "most"),
+    [
+        (asked(5), 600, 4.9, 60),
+        (asked(5), 10, 3, 3),  # enough is left to train in
+        (asked(5, attempt=2), 600, 0, 0),
+        (asked(-500), 600, 0, 0),  # the clock was set
+        (asked(86_400), 600, 0, 0),
+    ],
+)
+def test_what_came_before_the_process_counts(record: Record, limit: float, least: float, most: float) -> None:
+    assert least <= waited(record, limit) <= most
+
+
+def test_what_came_before_the_engine_counts(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": draw.normal(0, 1, 300), "b": draw.normal(0, 1, 300)})
+    frame["y"] = np.where(frame["a"] + draw.normal(0, 1, 300) > 0, "yes", "no")
+    spec = AutoMLSpec(TableSource(path="rows"), "y", Task.CLASSIFICATION, limits=Limits(timeout_seconds=3600))
+    began = time.monotonic()
+    outcome = train(spec, Tables(frame), tmp_path, Quiet(), began - 3590)
+    assert outcome.best is not None
+    assert time.monotonic() - began < 600, "an hour had almost passed before"
