@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from opsml_cli.domain.fields import FieldError, Fields, Where, did_you_mean, dotted
 
 MODES = ("auto", "custom", "off")
+TARGET_ENCODERS = ("CatTargetEncoder", "TextTargetEncoder")  # Azure's transformers that have an equal here, and can be blocked
 STRATEGIES = ("mean", "median", "most_frequent", "constant")
 # Azure's purposes of a column, and what each means for this machine.
 _PURPOSES = {
@@ -32,12 +33,13 @@ class Imputer:
 
 @dataclass(frozen=True, slots=True)
 class Featurization:
-    """`kinds` by column: number | category | datetime | text | ignore. `imputers` by column. `ignored` are dotted names of
-    settings without effect."""
+    """`kinds` by column: number | category | datetime | text | ignore. `imputers` by column. `blocked`: of TARGET_ENCODERS.
+    `ignored` are dotted names of settings without effect."""
 
     mode: str = "auto"
     kinds: Mapping[str, str] = field(default_factory=dict)
     imputers: Mapping[str, Imputer] = field(default_factory=dict)
+    blocked: frozenset[str] = frozenset()
     ignored: tuple[str, ...] = ()
 
 
@@ -51,12 +53,17 @@ def read(section: object) -> Featurization:
         raise fields.problem("mode", f"one of {', '.join(MODES)}")
     kinds = {column: _kind(column, word) for column, word in fields.texts("column_name_and_types").items()}
     imputers, ignored = _imputers(fields.section("transformer_params"))
-    for key in ("dataset_language", "blocked_transformers", "enable_dnn_featurization"):
-        if fields.raw(key):
-            ignored.append(f"featurization.{key}")
+    words = {word.casefold() for word in fields.words("blocked_transformers")}
+    blocked = frozenset(name for name in TARGET_ENCODERS if name.casefold() in words)
+    without = {
+        "dataset_language": fields.raw("dataset_language"),
+        "blocked_transformers": len(words) > len(blocked),
+        "enable_dnn_featurization": fields.raw("enable_dnn_featurization"),
+    }
+    ignored += [f"featurization.{key}" for key, given in without.items() if given]
     fields.words("drop_columns")
     fields.done()
-    return Featurization(mode, kinds, imputers, tuple(ignored))
+    return Featurization(mode, kinds, imputers, blocked, tuple(ignored))
 
 
 def _kind(column: str, word: str) -> str:

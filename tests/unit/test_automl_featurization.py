@@ -101,6 +101,21 @@ def test_what_has_no_effect_is_named() -> None:
     assert read.ignored == ("featurization.transformer_params.HashOneHotEncoder", "featurization.blocked_transformers")
 
 
+@pytest.mark.parametrize(
+    ("words", "blocked", "ignored"),
+    [
+        (["CatTargetEncoder"], {"CatTargetEncoder"}, ()),
+        (["cattargetencoder", "TextTargetEncoder"], {"CatTargetEncoder", "TextTargetEncoder"}, ()),
+        (["CatTargetEncoder", "WoETargetEncoder"], {"CatTargetEncoder"}, ("featurization.blocked_transformers",)),
+        ([], set(), ()),
+    ],
+)
+def test_target_encoders_can_be_blocked(words: list[str], blocked: set[str], ignored: tuple[str, ...]) -> None:
+    read = featurization.read({"blocked_transformers": words})
+    assert read.blocked == blocked
+    assert read.ignored == ignored
+
+
 def test_columns_that_are_not_there_and_fillings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     def asked(**section: Any) -> AutoMLSpec:
         return replace(SPEC, features={"featurization": section})

@@ -98,6 +98,14 @@ def test_a_refit_learns_the_means_of_all_rows() -> None:
     assert after != before
 
 
+def test_a_blocked_encoder_makes_no_means() -> None:
+    frame = shops(3000)
+    blocked = prepare(spec(features={"featurization": {"blocked_transformers": ["CatTargetEncoder"]}}), Tables(frame))
+    assert not learned(blocked.problem)
+    assert not learned(for_refit(blocked)[0])
+    assert learned(prepare(spec(), Tables(frame)).problem)
+
+
 def test_equal_rows_of_both_parts_are_counted_though_their_means_differ() -> None:
     frame = shops(600, levels=40)
     frame["size"] = 1.0

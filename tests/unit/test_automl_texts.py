@@ -56,6 +56,12 @@ def test_sentences_are_text_and_categories_are_not() -> None:
     assert len(found.features) == scoring.Encoder(found.columns).width
 
 
+def test_a_blocked_encoder_learns_nothing_of_the_target() -> None:
+    asked = {"featurization": {"blocked_transformers": ["TextTargetEncoder"]}}
+    assert not any(feature.learned for feature in prepare(spec(features=asked), Tables(reviews(300))).problem.features)
+    assert any(feature.learned for feature in prepare(spec(), Tables(reviews(300))).problem.features)
+
+
 def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
     outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, Quiet())
     assert outcome.test_metrics is not None

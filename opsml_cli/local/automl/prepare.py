@@ -113,7 +113,9 @@ def prepare(spec: AutoMLSpec, tables: Tables) -> Prepared:
     else:
         share = scale.validation_share(len(part), matrix.shape[1], len(read.classes), spec.limits.timeout_seconds)
         folds = splits.folds(spec, part, part_values, read.task, share)
-    encoding, matrix = _supervised(encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed)
+    encoding, matrix = _supervised(
+        encoding, matrix, part, part_values, task=read.task, folds=folds, seed=spec.seed, blocked=told.blocked
+    )
     took = time.monotonic() - began
     encoder = scoring.Encoder(encoding.columns)
     span = float(values.max() - values.min()) if read.task is Task.REGRESSION else 0.0
@@ -157,7 +159,14 @@ def for_refit(prepared: Prepared) -> tuple[Problem, Encoding]:
     count = max(2, min(max(splits.DEFAULT_FOLDS, 2 * len(before.folds)), len(prepared.values)))
     folds = splits.stratified_folds(prepared.values, before.task, count, before.seed + 1)
     encoding, matrix = _supervised(
-        encoding, matrix, prepared.frame, prepared.values, task=before.task, folds=folds, seed=before.seed
+        encoding,
+        matrix,
+        prepared.frame,
+        prepared.values,
+        task=before.task,
+        folds=folds,
+        seed=before.seed,
+        blocked=told.blocked,
     )
     kept = folds[: len(before.folds)]
     whole = replace(
@@ -175,10 +184,14 @@ def _supervised(
     task: Task,
     folds: Sequence[Fold],
     seed: int,
+    blocked: frozenset[str],
 ) -> tuple[Encoding, Floats]:
     """With what the columns learn of the target."""
-    encoding, matrix = texts.supervise(encoding, matrix, frame, values, task=task, folds=folds, seed=seed)
-    return target_means.supervise(encoding, matrix, values, task=task, folds=folds, seed=seed)
+    if "TextTargetEncoder" not in blocked:
+        encoding, matrix = texts.supervise(encoding, matrix, frame, values, task=task, folds=folds, seed=seed)
+    if "CatTargetEncoder" not in blocked:
+        encoding, matrix = target_means.supervise(encoding, matrix, values, task=task, folds=folds, seed=seed)
+    return encoding, matrix
 
 
 def _retyped(new: Encoding, old: Encoding) -> Encoding:
