@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import JobState, Limits, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, scale, trials
+from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, scale, serving_cost, trials
 from opsml_cli.local.automl.portfolio import Candidate
 from opsml_cli.local.automl.trials import Result
 
@@ -77,6 +77,8 @@ class Search:
         self._lock = threading.Lock()
         self._running: dict[int, Future[None]] = {}
         self._few = ensemble.few_to_tell(problem)
+        self._looked_at = 0  # results, when `members` was last told
+        self.members: list[Result] = []
         self.results: list[Result] = []
         self.stopped = False
         self.unfinished: list[Trial] = []
@@ -121,7 +123,7 @@ class Search:
                     pending = wait(pending, return_when=FIRST_COMPLETED).not_done
                 if self._enough():
                     break
-                if not self._fits(candidate):
+                if not self._fits(candidate) and not (self.told_members() and self._fits(candidate)):
                     if self._hopeless():
                         break
                     continue
@@ -201,34 +203,54 @@ class Search:
         if pace is None:
             return True
         needed = _ENOUGH if self._useful_when_cut(candidate) else _SLACK
-        return time.monotonic() + pace * candidate.cost * needed < self._deadline()
+        return time.monotonic() + pace * candidate.cost * needed < self.deadline()
+
+    def told_members(self) -> bool:
+        """Look which results would be served by now: time is then kept for their refit alone, and not for more than these.
+        Whether there was anything new to look at. Few rows are looked at in a moment; of many, one result is mostly served."""
+        with self._lock:
+            results = list(self.results)
+        if not self._few or len(results) == self._looked_at:
+            return False
+        self._looked_at = len(results)
+        judge = ensemble.Judge(self._problem)
+        answers = [result.answer for result in results]
+        shares = [serving_cost.share(result, few=True) for result in results]
+        full = ensemble.greedy(judge, answers, range(len(results)), lambda: False)
+        form = ensemble.served(judge, answers, full, lambda index: shares[index], 1.0, few=True)
+        with self._lock:
+            self.members = [results[index] for index in form.weights]
+        return True
 
     def _hopeless(self) -> bool:
         """Whether not even the cheapest kind of trial would end in time."""
         with self._lock:
             fastest = min((result.seconds for result in self.results), default=0.0)
-        return time.monotonic() + fastest * _ENOUGH >= self._deadline()
+        return time.monotonic() + fastest * _ENOUGH >= self.deadline()
 
     def _useful_when_cut(self, candidate: Candidate) -> bool:
         """Whether a trial that the deadline ends is kept as far as it came: its figures are of rows it has not seen."""
         return candidate.algorithm != portfolio.LINEAR[self._problem.task]
 
-    def _deadline(self) -> float:
+    def deadline(self) -> float:
         """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
         clock = self._plan.clock
         with self._lock:
-            ranked = sorted(self.results, key=self._loss)[: 5 if self._few else 3]
+            ranked = self.members or sorted(self.results, key=self._loss)[: 5 if self._few else 3]
         if not ranked:
             # Of what is left, not of the whole: on a busy machine preparing may have taken long. Where one part validates, the
             # table is large for the time: one trial that comes far is worth more than two.
             return time.monotonic() + (0.85 if len(self._problem.folds) == 1 else 0.5) * clock.left()
         grown, most = self._plan.grown, 0.3 * clock.total
-        if refit.seconds(ranked[0], grown, fewest=True) + self._plan.encoding > most:
+        if (
+            min(refit.seconds(each, grown, fewest=True) for each in ranked[: 5 if self._few else 1]) + self._plan.encoding
+            > most
+        ):
             return clock.end  # no time would be enough: search on
         each = [refit.seconds(result, grown) for result in ranked]
         # On many rows one model is served more often than three: half of the others' time is a fair bet.
         reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
-        return clock.end - min(most, _SLACK * reserve + self._plan.encoding + 0.2)
+        return clock.end - min(most, _SLACK * reserve + self._plan.encoding + (0.2 if not self.members else 1.0))
 
     def _loss(self, result: Result) -> float:
         value = result.metrics.get(self._problem.metric, math.nan)
@@ -239,7 +261,7 @@ class Search:
     def _trial(self, name: str, candidate: Candidate, workers: int) -> None:
         started = time.monotonic()
         limits = self._plan.limits
-        deadline = self._deadline()
+        deadline = self.deadline()
         keep = not self.results or self._useful_when_cut(candidate)
         if limits.trial_timeout_seconds is not None and started + limits.trial_timeout_seconds < deadline:
             deadline, keep = started + limits.trial_timeout_seconds, True
