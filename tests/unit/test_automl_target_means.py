@@ -98,6 +98,16 @@ def test_a_refit_learns_the_means_of_all_rows() -> None:
     assert after != before
 
 
+@pytest.mark.parametrize("rare", [1, 2, 7])
+def test_a_class_that_a_part_of_the_rows_lacks_is_no_obstacle(rare: int) -> None:
+    frame = shops(4000)
+    frame.loc[::5, "bought"] = "later"
+    frame.loc[frame.index[1 : 1 + rare], "bought"] = "returned"
+    problem = prepare(spec(validation_size=0.3), Tables(frame)).problem
+    assert len(learned(problem)) in (0, 4)
+    assert np.isfinite(problem.matrix[:, learned(problem)]).all()
+
+
 def test_a_blocked_encoder_makes_no_means() -> None:
     frame = shops(3000)
     blocked = prepare(spec(features={"featurization": {"blocked_transformers": ["CatTargetEncoder"]}}), Tables(frame))

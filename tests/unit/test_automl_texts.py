@@ -62,6 +62,17 @@ def test_a_blocked_encoder_learns_nothing_of_the_target() -> None:
     assert any(feature.learned for feature in prepare(spec(), Tables(reviews(300))).problem.features)
 
 
+@pytest.mark.parametrize("rare", [1, 2, 7])
+def test_a_class_that_a_part_of_the_rows_lacks_is_no_obstacle(rare: int) -> None:
+    frame = reviews(400)
+    frame.loc[::5, "liked"] = "later"
+    frame.loc[frame.index[1 : 1 + rare], "liked"] = "perhaps"
+    problem = prepare(spec(validation_size=0.3), Tables(frame)).problem
+    learned = [index for index, feature in enumerate(problem.features) if feature.learned]
+    assert len(learned) in (0, 4)
+    assert np.isfinite(problem.matrix[:, learned]).all()
+
+
 def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
     outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, Quiet())
     assert outcome.test_metrics is not None

@@ -63,7 +63,7 @@ def _pull(codes: NDArray[np.float64], target: NDArray[np.generic], task: Task) -
     if values < 2 or rows <= values:
         return None
     best: tuple[float, float] | None = None
-    for wanted in _indicators(target[known], task):
+    for wanted in _indicators(target[known], _labels(target, task)):
         sums = np.bincount(place, weights=wanted)
         between = float((sums[met] ** 2 / counts[met]).sum() - wanted.sum() ** 2 / rows)
         within = float((wanted**2).sum() - (sums[met] ** 2 / counts[met]).sum()) / (rows - values)
@@ -74,13 +74,20 @@ def _pull(codes: NDArray[np.float64], target: NDArray[np.generic], task: Task) -
     return best[1] if best is not None and best[0] >= RELIABLE else None
 
 
-def _indicators(target: NDArray[np.generic], task: Task) -> list[NDArray[np.float64]]:
+def _labels(target: NDArray[np.generic], task: Task) -> list[float] | None:
+    """The classes whose share is a value's mean: the second of two, or all; None for a regression."""
     import numpy as np
 
     if task is Task.REGRESSION:
-        return [target.astype(np.float64)]
-    labels = np.unique(target)
-    return [(target == label).astype(np.float64) for label in labels[1 if len(labels) == 2 else 0 :]]
+        return None
+    labels: list[float] = np.unique(target).tolist()
+    return labels[1:] if len(labels) == 2 else labels
+
+
+def _indicators(target: NDArray[np.generic], labels: list[float] | None) -> list[NDArray[np.float64]]:
+    import numpy as np
+
+    return [target.astype(np.float64)] if labels is None else [(target == label).astype(np.float64) for label in labels]
 
 
 def _learned(
@@ -96,20 +103,20 @@ def _learned(
     """(means (codes, k) of all rows, answers (rows, k) of means that have not seen the row)."""
     import numpy as np
 
+    labels = _labels(target, task)  # of all rows: a part may lack one
     every = np.arange(len(column["codes"]) + (column.get("other") is not None), dtype=np.float64)[:, None]
-    means = _means(codes, target, every, task, pull)
+    means = _means(codes, target, every, labels, pull)
     answers = np.empty((len(codes), means.shape[1]))
     for learned, scored in out_of_fold.parts(target, task, folds, seed):
-        answers[scored] = _means(codes[learned], target[learned], codes[scored], task, pull)
+        answers[scored] = _means(codes[learned], target[learned], codes[scored], labels, pull)
     answers[np.isnan(codes[:, 0])] = np.nan
     return means, answers
 
 
-def _means(codes: Floats, target: NDArray[np.generic], asked: Floats, task: Task, pull: float) -> Floats:
-    """(asked, k): for each code the mean of the target, or of belonging to each class (to the second of two)."""
+def _means(codes: Floats, target: NDArray[np.generic], asked: Floats, labels: list[float] | None, pull: float) -> Floats:
+    """(asked, k): for each code the mean of the target, or of belonging to each of the classes `labels`."""
     import numpy as np
     from sklearn.preprocessing import TargetEncoder
 
-    kind = "continuous" if task is Task.REGRESSION else "binary" if len(np.unique(target)) == 2 else "multiclass"
-    found: Floats = TargetEncoder(target_type=kind, smooth=pull).fit(codes, target).transform(asked)
-    return found
+    encoder = TargetEncoder(target_type="continuous", smooth=pull)
+    return np.hstack([encoder.fit(codes, wanted).transform(asked) for wanted in _indicators(target, labels)])

@@ -97,26 +97,35 @@ def _learned(table: Any, target: NDArray[np.generic], folds: Sequence[Fold], tas
     """(directions (buckets, k) of a model of all rows, answers (rows, k) of models that have not seen the row)."""
     import numpy as np
 
-    everyone = np.arange(len(target))
-    directions = _directions(table, target, everyone, task, seed)
+    labels = None if task is Task.REGRESSION else np.unique(target)
+    directions = _directions(table, target, np.arange(len(target)), labels, seed)
     answers = np.asarray(table @ directions)
     for learned, scored in out_of_fold.parts(target, task, folds, seed):
-        answers[scored] = table[scored] @ _directions(table, target, learned, task, seed)
+        answers[scored] = table[scored] @ _directions(table, target, learned, labels, seed)
     return directions, answers
 
 
-def _directions(table: Any, target: NDArray[np.generic], rows: Ints, task: Task, seed: int) -> Floats:
-    """(buckets, k), as the scorer will read them: in 32 bits."""
+def _directions(table: Any, target: NDArray[np.generic], rows: Ints, labels: NDArray[np.generic] | None, seed: int) -> Floats:
+    """(buckets, k), as the scorer will read them, in 32 bits: of the values, or of the classes `labels` (of two, the second).
+    Classes that the rows lack have zeros."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if len(rows) > _MOST_LEARNED:
         rows = np.sort(np.random.default_rng([seed, 179424673]).choice(rows, _MOST_LEARNED, replace=False))
-    model = Ridge(1.0, solver="lsqr") if task is Task.REGRESSION else LogisticRegression(C=10.0, max_iter=60, tol=1e-3)
+    model = Ridge(1.0, solver="lsqr") if labels is None else LogisticRegression(C=10.0, max_iter=60, tol=1e-3)
+    known = np.unique(target[rows])
+    if labels is not None and len(known) < 2:
+        return np.zeros((table.shape[1], len(labels) if len(labels) > 2 else 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a direction that has not quite settled is as good
         model.fit(table[rows], target[rows])
-    return np.atleast_2d(model.coef_).T.astype(np.float32).astype(np.float64)
+    found = np.atleast_2d(model.coef_)
+    if labels is not None and len(known) < len(labels):
+        whole = np.zeros((len(labels), found.shape[1]))
+        whole[np.searchsorted(labels, known)] = found if len(known) > 2 else np.vstack([-found, found])
+        found = whole
+    return found.T.astype(np.float32).astype(np.float64)
 
 
 def _table(values: Sequence[object], rarity: Floats) -> Any:
