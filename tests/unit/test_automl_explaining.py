@@ -52,9 +52,8 @@ def test_base_and_contributions_add_up_to_the_answer(model: scoring.TabularModel
 
 def test_walks_come_near_to_the_definition(model: scoring.TabularModel, frame: pd.DataFrame) -> None:
     """Against Shapley's formula over every subset of columns and every row of the data."""
-    explainer = Explainer(model, frame, 1)
     rows, data = model.encode(ROWS), model.encode_frame(frame)
-    count = len(explainer.columns)
+    count = len(model.columns)
     assert count == 3, "one number a column here, so that subsets are positions"
 
     def worth(row: np.ndarray, subset: tuple[int, ...]) -> float:
@@ -62,7 +61,9 @@ def test_walks_come_near_to_the_definition(model: scoring.TabularModel, frame: p
         mixed[:, list(subset)] = row[list(subset)]
         return float(model.probabilities(mixed)[:, 1].mean())
 
-    found = explainer.contributions(rows, 100_000).contributions[:, :, 1]
+    # Eight draws together: one alone may be off by as much as is allowed, whichever model the time was enough for.
+    drawn = [Explainer(model, frame, seed).contributions(rows, 100_000).contributions[:, :, 1] for seed in range(8)]
+    found = np.mean(drawn, axis=0)
     for index, row in enumerate(rows):
         for column in range(count):
             others = [each for each in range(count) if each != column]

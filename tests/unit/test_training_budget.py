@@ -22,24 +22,24 @@ from opsml_cli.local.job_records import Record
 from opsml_cli.local.runner import waited
 
 
-def asked(seconds_ago: float, attempt: int = 1) -> Record:
+def asked(seconds_ago: float, attempt: int) -> Record:
     created = stamp(datetime.now(UTC) - timedelta(seconds=seconds_ago))
     job = Job(name="a", kind=JobKind.AUTOML, status=JobState.NOT_STARTED, experiment="e", workspace="w", created_at=created)
     return replace(Record(job=job), attempt=attempt)
 
 
 @pytest.mark.parametrize(
-    ("record", "limit", "least", "most"),
+    ("seconds_ago", "attempt", "limit", "least", "most"),
     [
-        (asked(5), 600, 4.9, 60),
-        (asked(5), 10, 3, 3),  # enough is left to train in
-        (asked(5, attempt=2), 600, 0, 0),
-        (asked(-500), 600, 0, 0),  # the clock was set
-        (asked(86_400), 600, 0, 0),
+        (5, 1, 600, 4.9, 60),
+        (5, 1, 10, 3, 3),  # enough is left to train in
+        (5, 2, 600, 0, 0),
+        (-500, 1, 600, 0, 0),  # the clock was set
+        (86_400, 1, 600, 0, 0),
     ],
 )
-def test_what_came_before_the_process_counts(record: Record, limit: float, least: float, most: float) -> None:
-    assert least <= waited(record, limit) <= most
+def test_what_came_before_the_process_counts(seconds_ago: float, attempt: int, limit: float, least: float, most: float) -> None:
+    assert least <= waited(asked(seconds_ago, attempt), limit) <= most
 
 
 def test_what_came_before_the_engine_counts(tmp_path: Path) -> None:

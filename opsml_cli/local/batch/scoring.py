@@ -180,4 +180,8 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is written. Arrow's threads may still be about, and where they are the interpreter's own end aborts (signal 6).
+    os._exit(code)
