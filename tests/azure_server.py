@@ -140,7 +140,7 @@ def azure_server(folder: Path) -> Iterator[AzureServer]:
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     http.daemon_threads = True
     http.socket = context.wrap_socket(http.socket, server_side=True)
-    server = AzureServer(f"https://localhost:{http.server_address[1]}", certificates.bundle)
+    server = AzureServer(f"https://localhost:{http.server_address[1]}", certificates.authority)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -148,4 +148,4 @@ def azure_server(folder: Path) -> Iterator[AzureServer]:
     finally:
         http.shutdown()
         http.server_close()
-        thread.join(10)
+        thread.join(60)

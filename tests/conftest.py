@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,9 +47,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not option.keyword and not option.lf
     if whole and not option.collectonly and not option.usepdb:
         option.numprocesses, option.dist = WORKERS, "loadfile"
+        option.loadscopereorder = False  # the modules of tests/unit are short: both workers end at about the same time
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores Ctrl-C, and so would everything that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Threads that spin while they wait take the cores from the other tests.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ[SESSION] = uuid.uuid4().hex  # of pytest-xdist's workers each has its own
     if not _is_worker(config):
         _before.update(_files_of_the_checkout())
@@ -195,7 +201,7 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     kept = {
         name: os.environ[name]
-        for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "SYSTEMROOT", SESSION)
+        for name in ("PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "SYSTEMROOT", SESSION)
         if name in os.environ
     }
     return kept | {"HOME": str(home), "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", "")}

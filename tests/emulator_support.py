@@ -137,8 +137,11 @@ class Emulated:
 
 
 @contextmanager
-def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
-    """An emulator over a new local workspace in `folder`. Options are those of `make_app`: pace, clock, faults."""
+def emulated(folder: Path, grace_seconds: int = 2, **options: Any) -> Iterator[Emulated]:
+    """An emulator over a new local workspace in `folder`, which waits up to `grace_seconds` for its calls when it ends.
+
+    Options are those of `make_app`: pace, clock, faults.
+    """
     import uvicorn
 
     workspace = LocalWorkspace(folder / ".opsml")
@@ -157,7 +160,7 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
         lifespan="off",
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=grace_seconds,
         **served_with,
     )
     server = uvicorn.Server(config)
@@ -170,8 +173,9 @@ def emulated(folder: Path, **options: Any) -> Iterator[Emulated]:
         time.sleep(0.01)
     before = dict(os.environ)
     try:
-        bundle = tls.places(workspace.layout).bundle
-        yield Emulated(f"https://localhost:{port}", port, workspace, names, application, secret, bundle, faults)
+        # Its authority alone: reading the public roots too takes longer than most requests.
+        roots = tls.places(workspace.layout).authority
+        yield Emulated(f"https://localhost:{port}", port, workspace, names, application, secret, roots, faults)
     finally:
         os.environ.clear()
         os.environ.update(before)

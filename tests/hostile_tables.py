@@ -184,6 +184,7 @@ def hostile_row(names: list[str], draw: random.Random) -> dict[str, object]:
     return row
 
 
+TREES = ("LightGBM", "RandomForest", "ExtremeRandomTrees")
 _SPECS: tuple[tuple[str, Callable[[AutoMLSpec, list[str]], AutoMLSpec]], ...] = (
     ("as usual", lambda spec, names: spec),
     ("as usual", lambda spec, names: spec),
@@ -205,7 +206,7 @@ _SPECS: tuple[tuple[str, Callable[[AutoMLSpec, list[str]], AutoMLSpec]], ...] = 
     ("spearman", lambda spec, names: replace(spec, metric="spearman_correlation")),
     ("a log error", lambda spec, names: replace(spec, metric="root_mean_squared_log_error")),
     ("no featurization", lambda spec, names: replace(spec, features={"featurization": {"mode": "off"}})),
-    ("a linear model", lambda spec, names: replace(spec, allowed_algorithms=("LogisticRegression", "ElasticNet"))),
+    ("no trees", lambda spec, names: replace(spec, blocked_algorithms=TREES, limits=Limits(20, max_trials=4))),
     ("a forest", lambda spec, names: replace(spec, allowed_algorithms=("RandomForest",))),
     ("a network", lambda spec, names: replace(spec, allowed_algorithms=("NeuralNetwork",))),
     ("everything dropped", lambda spec, names: replace(spec, drop_columns=tuple(names))),

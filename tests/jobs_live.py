@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import waiting
 
 from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.job import AutoMLSpec, Job, Limits, TableSource
@@ -22,10 +23,7 @@ SECONDS = 60.0
 
 def until(condition: Callable[[], object], what: str = "the condition", seconds: float = SECONDS) -> None:
     """Wait until `condition` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true in {seconds:g} s"
-        time.sleep(0.01)
+    waiting.until(condition, seconds, what)
 
 
 def write_table(path: Path, rows: int = 200, seed: int = 7) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from waiting import until
 
 from opsml_cli.domain.pipeline import PipelineRun
 from opsml_cli.emulator.process import EmulatorProcess
@@ -58,14 +59,6 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "pipeline.yml"
     path.write_text(text)
     return path
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return when the condition holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def ended(workspace: LocalWorkspace, name: str, seconds: float = 60.0) -> PipelineRun:

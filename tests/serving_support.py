@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+
+from waiting import until
 
 from opsml_cli.domain.endpoint import Deployed, DeploymentState, DeploySpec, OnlineEndpoint
 from opsml_cli.domain.job import AutoMLSpec, Guardrail, Limits, TableSource, Task, Trial
@@ -17,7 +16,6 @@ from opsml_cli.domain.workspace import Workspace
 from opsml_cli.local.models import ModelFacts
 from opsml_cli.local.workspace import LocalWorkspace
 
-T = TypeVar("T")
 ROW = {"age": 41, "job": "technician", "balance": 12.5}
 
 
@@ -145,17 +143,6 @@ def deploy(
     ready = next(each for each in found.deployments if each.name == deployment)
     assert ready.state is DeploymentState.SUCCEEDED, ready.detail
     return Deployed(found, ready, begun.unchanged)
-
-
-def until(read: Callable[[], T | None], seconds: float = 30.0) -> T:
-    """What `read` gives once it is something; fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = read()
-        if found:
-            return found
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def until_gone(workspace: Workspace, endpoint: str) -> None:

@@ -60,7 +60,7 @@ def serving(application: Any, port: int = 0, http: Any = "auto") -> Iterator[int
         yield bound
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listener.close()
 
 

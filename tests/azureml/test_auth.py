@@ -263,7 +263,7 @@ def machine() -> Iterator[tuple[str, list[str]]]:
     yield f"http://127.0.0.1:{http.server_address[1]}/msi/token", asked
     http.shutdown()
     http.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_managed_identity(server: AzureServer, machine: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

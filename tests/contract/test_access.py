@@ -93,6 +93,7 @@ def test_a_principal_can_do_what_its_role_allows(
     assert made.secret not in ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_doctor_looks_at_everything_on_azure(azure_environment: dict[str, str], opsml: Opsml) -> None:
     ran = opsml("doctor", "-o", "json", env=azure_environment)
     assert ran.exit_code == 0, ran.stdout + ran.stderr
@@ -104,6 +105,7 @@ def test_doctor_looks_at_everything_on_azure(azure_environment: dict[str, str], 
     assert "environment" in checks["identity"]["detail"]
 
 
+@pytest.mark.slow
 def test_doctor_tells_the_first_thing_that_is_out_of_order(azure_environment: dict[str, str], opsml: Opsml) -> None:
     ran = opsml("doctor", "-o", "json", env=azure_environment | {"AZURE_CLIENT_SECRET": "canary-wrong"})
     assert ran.exit_code == 2
@@ -127,6 +129,7 @@ def test_a_workspace_is_made_once(workspace: Workspace) -> None:
     assert workspace.creation.begin(CreateWorkspace()).unchanged
 
 
+@pytest.mark.slow
 def test_the_template_of_a_new_workspace_is_deployed(opsml: Opsml, azure_environment: dict[str, str], tmp_path: Path) -> None:
     new = azure_environment | {"OPSML_AZURE__WORKSPACE_NAME": "My_second-1"}
     planned = opsml("workspace", "create", "--dry-run", "-o", "json", env=new)

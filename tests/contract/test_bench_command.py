@@ -66,6 +66,7 @@ def test_an_objective_that_is_missed_ends_with_10_and_stands_in_the_summary_of_c
     assert "| p50<0.0001ms | **no** |" in page.read_text()
 
 
+@pytest.mark.slow
 def test_alerts_are_set_when_asked(opsml: Opsml, folder: Path) -> None:
     planned = bench(opsml, folder, "--set-alerts", "--dry-run")
     assert planned.exit_code == 0 and json.loads(planned.stdout)["set_alerts"] is True

@@ -92,6 +92,7 @@ def test_a_cluster_that_is_too_big_for_the_quota_is_told_with_one_that_fits(azur
     assert "one node of the size Standard_" in str(caught.value.fix)
 
 
+@pytest.mark.slow
 def test_training_on_a_cluster_that_is_not_there(opsml: Opsml, azure_environment: dict[str, str], tmp_path: Path) -> None:
     rows = "".join(f"{number},{number % 7},{'yes' if number % 3 else 'no'}\n" for number in range(60))
     (tmp_path / "rows.csv").write_text("a,b,y\n" + rows)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 from azure_live import workspace_of
 from command_line import Opsml
-from serving_support import ROW, end_all, register_own, trained_once, until, until_gone
+from serving_support import ROW, end_all, register_own, trained_once, until_gone
+from waiting import until
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.endpoint import ScoreRequest

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from serving_support import ROW, deploy, end_all, foreign_folder, payload, register_own, trained_once, until, wait_ready
+from serving_support import ROW, deploy, end_all, foreign_folder, payload, register_own, trained_once, wait_ready
+from waiting import until
 
 from opsml_cli.domain.endpoint import DeploymentState, DeploySpec, ScoreRequest
 from opsml_cli.domain.errors import (

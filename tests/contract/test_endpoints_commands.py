@@ -58,6 +58,7 @@ def test_deploy_ends_with_an_endpoint_that_answers(bank: LocalWorkspace, opsml: 
     assert (listed["endpoint"], listed["running"]) == ("bank", True)
 
 
+@pytest.mark.slow
 def test_score_reads_every_input_and_gives_its_fields(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
     import pyarrow.csv
     import pyarrow.parquet
@@ -101,6 +102,7 @@ def test_score_can_take_rows_of_the_registered_data(bank: LocalWorkspace, opsml:
     assert error(opsml("score", "--model", "bank", "--sample", "5", "-o", "json")) == (3, "not_found")
 
 
+@pytest.mark.slow
 def test_wrong_uses_end_with_their_exit_codes(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
     json_ = ("-o", "json")
     assert error(opsml("deploy", "nobody", *json_)) == (3, "not_found")
@@ -125,6 +127,7 @@ def test_wrong_uses_end_with_their_exit_codes(bank: LocalWorkspace, opsml: Opsml
     assert bank.online_endpoints.list() == []
 
 
+@pytest.mark.slow
 def test_a_foreign_folder_needs_trust_and_a_broken_one_fails(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
     folder = foreign_folder(tmp_path / "foreign-model", body="raise ValueError('broken inside')")
     assert error(opsml("deploy", folder, "-o", "json")) == (4, "not_allowed")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from azure_live import KINDS, workspace_of
-from serving_support import ROW, end_all, foreign_folder, register_own, trained_once, until, until_gone
+from serving_support import ROW, end_all, foreign_folder, register_own, trained_once, until_gone
+from waiting import until
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.endpoint import Deployed, DeploymentState, DeploySpec, OnlineEndpoint, ScoreRequest
@@ -149,6 +150,7 @@ def test_a_dry_run_writes_nothing(workspace: Workspace, endpoint: str) -> None:
     assert endpoint not in {each.name for each in workspace.online_endpoints.list()}
 
 
+@pytest.mark.slow
 def test_a_second_deployment_gets_its_share_after_it_answered(workspace: Workspace, endpoint: str) -> None:
     operations = workspace.online_endpoints
     deploy(workspace, endpoint)

@@ -22,6 +22,7 @@ from pipeline_support import small_pipeline
 
 from opsml_cli.cli import table
 
+pytestmark = pytest.mark.slow
 CANARIES = {
     "AZURE_CLIENT_SECRET": "canary-azure-5b1f7c20",
     "OPSML_AZURE__CLIENT_SECRET": "canary-opsml-9d3e6a41",

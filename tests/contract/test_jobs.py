@@ -92,6 +92,7 @@ def test_regression_has_its_own_metric(workspace: LocalWorkspace, data: AssetRef
     assert (done.automl.task, done.automl.metric) == (Task.REGRESSION, "normalized_root_mean_squared_error")
 
 
+@pytest.mark.slow
 def test_two_trainings_run_at_once_and_get_a_version_each(workspace: LocalWorkspace, data: AssetRef) -> None:
     jobs = [workspace.jobs.begin_automl(spec(data, seed=seed)) for seed in (1, 2)]
     assert jobs[0].name != jobs[1].name
@@ -100,6 +101,7 @@ def test_two_trainings_run_at_once_and_get_a_version_each(workspace: LocalWorksp
     assert {model.version for model in workspace.models.list("people-label")} == {"1", "2"}
 
 
+@pytest.mark.slow
 def test_the_same_work_is_joined_while_it_runs_and_done_anew_after_it(workspace: LocalWorkspace, data: AssetRef) -> None:
     first = workspace.jobs.begin_automl(spec(data))
     again = workspace.jobs.begin_automl(spec(data, description="words only", tags={"other": "label"}))

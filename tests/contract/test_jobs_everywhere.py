@@ -204,6 +204,7 @@ def test_download_brings_outputs_and_logs(workspace: Workspace, done: Job, tmp_p
     assert not (tmp_path / "wrong").exists()
 
 
+@pytest.mark.slow
 def test_following_a_log_gives_every_line_once(workspace: Workspace) -> None:
     """As it grows, and then again from the begin: the same lines."""
     begun = workspace.jobs.begin_automl(spec(PEOPLE, experiment="followed", max_trials=2))

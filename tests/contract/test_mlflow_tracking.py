@@ -18,6 +18,7 @@ def finished(workspace: LocalWorkspace, name: str, word: str) -> str:
     return workspace.jobs.logs(name)[0]
 
 
+@pytest.mark.slow
 def test_a_training_is_logged_with_its_trials_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = (tmp_path / "mlruns").as_uri()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
@@ -43,6 +44,7 @@ def test_a_training_is_logged_with_its_trials_and_model(tmp_path: Path, monkeypa
     assert "model/MLmodel" in [file.path for file in client.list_artifacts(parent.info.run_id, "model")]
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Port 9 of this machine: nobody listens, and the answer is a refusal at once.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

@@ -184,7 +184,7 @@ def test_a_run_is_canceled_with_its_processes(local: LocalWorkspace, tmp_path: P
         f"type: pipeline\njobs:\n  a:\n    command: echo $$ > {tmp_path}/pid; sleep 300\n  b:\n    command: sleep 300\n",
     )
     begun = local.pipelines.begin_run(str(path), {}, None)
-    from pipeline_support import until
+    from waiting import until
 
     until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
     local.jobs.cancel(begun.run)
@@ -269,6 +269,7 @@ def training(local: LocalWorkspace, tmp_path: Path) -> None:
     local.pipelines.publish(PublishPipeline(str(written(tmp_path / "p", TRAINING)), "trains"))
 
 
+@pytest.mark.slow
 def test_an_automl_step_trains_as_a_child_job_and_registers_its_model(local: LocalWorkspace, tmp_path: Path) -> None:
     training(local, tmp_path)
     run = ended(local, local.pipelines.begin_trigger(TriggerPipeline("trains")).run, 120)
@@ -284,8 +285,9 @@ def test_an_automl_step_trains_as_a_child_job_and_registers_its_model(local: Loc
     assert len(local.models.list("retrained")) == 1
 
 
+@pytest.mark.slow
 def test_canceling_a_run_cancels_its_training(local: LocalWorkspace, tmp_path: Path) -> None:
-    from pipeline_support import until
+    from waiting import until
 
     training(local, tmp_path)
     run = local.pipelines.begin_trigger(TriggerPipeline("trains", inputs={"minutes": "5"}))

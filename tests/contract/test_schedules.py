@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pipeline_support import cleaned, ended, small_pipeline, until
+from pipeline_support import cleaned, ended, small_pipeline
+from waiting import until
 
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.domain.job import JobState

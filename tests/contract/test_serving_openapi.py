@@ -16,6 +16,8 @@ from schemathesis.generation import GenerationMode
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from telemetry_live import PRIMARY, scoring_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:

@@ -137,6 +137,7 @@ def test_dry_run_writes_nothing(opsml: Opsml, tmp_path: Path) -> None:
     assert json.loads(opsml("data", "list", "-o", "json").stdout) == []
 
 
+@pytest.mark.slow
 def test_a_gate_that_says_no_is_exit_10(opsml: Opsml) -> None:
     ran = opsml("train", "automl", "--data", "people.csv", *QUICK, "--gate", "AUC_weighted>1.5", "-o", "json")
     assert (ran.exit_code, ran.stdout) == (10, "")
@@ -166,6 +167,7 @@ def test_no_wait_timeout_cancel_and_their_codes(opsml: Opsml, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_an_interrupted_wait_leaves_the_job_running(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     waiting = subprocess.Popen(
         [sys.executable, "-m", "opsml_cli", "train", "automl", "--data", "people.csv", *LONG],
@@ -193,6 +195,7 @@ def test_an_interrupted_wait_leaves_the_job_running(tmp_path: Path, sent: signal
         workspace.store.close()
 
 
+@pytest.mark.slow
 def test_a_killed_job_ends_the_wait_with_9_and_goes_on(opsml: Opsml, tmp_path: Path) -> None:
     waiting = subprocess.Popen(
         [sys.executable, "-m", "opsml_cli", "train", "automl", "--data", "people.csv", *LONG, "-o", "json"],
@@ -223,6 +226,7 @@ def test_a_killed_job_ends_the_wait_with_9_and_goes_on(opsml: Opsml, tmp_path: P
     assert json.loads(again.stdout)["attempts"] == 2
 
 
+@pytest.mark.slow
 def test_a_job_file_with_flags_over_it(opsml: Opsml, tmp_path: Path) -> None:
     folder = tmp_path / "conf"
     folder.mkdir()
@@ -245,6 +249,7 @@ def test_a_job_file_with_flags_over_it(opsml: Opsml, tmp_path: Path) -> None:
     assert wrong.exit_code == 7
 
 
+@pytest.mark.slow
 def test_showing_a_job_loads_nothing_heavy(opsml: Opsml, tmp_path: Path) -> None:
     begun = opsml("train", "automl", "--data", "people.csv", *LONG, "--no-wait", "-o", "json")
     name = json.loads(begun.stdout)["job"]

@@ -162,6 +162,7 @@ def _graph(reply: httpx.Response, status: int, code: str) -> None:
     assert set(error) == {"code", "message", "innerError"}
 
 
+@pytest.mark.slow
 def test_the_sdk_makes_a_workspace_beside_the_first_works_in_it_and_deletes_it(emulator: Emulated) -> None:
     from azure.ai.ml.entities import Workspace
 

@@ -13,7 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from emulator_support import Emulated
-from serving_support import foreign_folder, register_own, trained_once, until
+from serving_support import foreign_folder, register_own, trained_once
+from waiting import until
 
 from opsml_cli.domain.data import DataType, RegisterData
 from opsml_cli.domain.job import Job

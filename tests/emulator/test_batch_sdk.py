@@ -11,7 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from emulator_support import Emulated
-from serving_support import register_own, trained_once, until
+from serving_support import register_own, trained_once
+from waiting import until
 
 from opsml_cli.domain.job import Job
 from opsml_cli.domain.model import Model
@@ -80,6 +81,7 @@ def ended(emulator: Emulated, name: str) -> Job:
     return until(read, 60.0)
 
 
+@pytest.mark.slow
 def test_a_model_scores_what_the_sdk_uploaded(emulator: Emulated, ml: Any, model: Model, data: str, tmp_path: Path) -> None:
     from azure.ai.ml import Input
     from azure.ai.ml.entities import BatchEndpoint, ModelBatchDeployment, ModelBatchDeploymentSettings

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from emulator_support import Emulated
-from pipeline_support import cleaned, ended, until
+from pipeline_support import cleaned, ended
 from serving_support import deploy, end_all, foreign_folder, register_own, trained_once
+from waiting import until
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.compute import CreateCompute

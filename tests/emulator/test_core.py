@@ -74,10 +74,9 @@ def test_what_an_answer_tells_besides_its_body(emulator: Emulated) -> None:
 
 
 def test_clients_that_keep_their_connections_do_not_hold_up_its_end(tmp_path: Path) -> None:
-    with emulated(tmp_path) as made:
+    with emulated(tmp_path, grace_seconds=15) as made:
         waiting = made.plain()
         assert waiting.get("/metadata/endpoints", params={"api-version": "2019-05-01"}).status_code == 200
         begun = time.monotonic()
-    # The server's grace is 2 s.
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 10, "it waited for connections that nobody uses"
     waiting.close()

@@ -12,7 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from emulator_support import Emulated
 from online_support import BODY, delete_all, deployment_body, endpoint_body, finish, keys, score, shared_endpoint
-from serving_support import register_own, trained_once, until
+from serving_support import register_own, trained_once
+from waiting import until
 
 from opsml_cli.domain.model import Model
 

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from emulator_support import Emulated, emulated
-from serving_support import until
+from waiting import until
 
 SCRIPT = """
 import json, os

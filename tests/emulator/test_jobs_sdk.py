@@ -109,6 +109,7 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_streaming_a_training_shows_its_log_to_the_verdict(
     client: Any, trained: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +155,7 @@ def test_the_command_line_sees_what_the_sdk_trained(emulator: Emulated, trained:
     assert emulator.workspace.jobs.download(trained, str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_sdk_sees_what_the_command_line_trained(
     client: Any, emulator: Emulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +226,7 @@ def test_a_failing_command_fails_the_job_and_keeps_its_log(
     assert (tmp_path / "artifacts/user_logs/std_log.txt").read_text().splitlines()[-1] == "no good"
 
 
+@pytest.mark.slow
 def test_a_pipeline_runs_its_components_and_trains(
     client: Any, emulator: Emulated, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

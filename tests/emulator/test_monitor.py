@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from emulator_support import Emulated
-from serving_support import ROW, deploy, end_all, register_own, trained_once, until
+from serving_support import ROW, deploy, end_all, register_own, trained_once
+from waiting import until
 
 from opsml_cli.domain.endpoint import ScoreRequest
 from opsml_cli.domain.errors import InvalidInputError

@@ -11,7 +11,7 @@ RECENT = {1, 2, 4, 5, 6, 8, 9, *range(11, 14), *range(15, 23), 24, 25, 26, 28, 3
 _TEST = re.compile(r"^    def test_rows?_((?:\d+_|and_|to_)+)\w+\(.*?(?=^    def |^class |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def tests_by_row() -> dict[int, list[str]]:
+def by_row() -> dict[int, list[str]]:
     """The text of the tests of each row."""
     found: dict[int, list[str]] = {}
     for path in sorted(Path(__file__).parent.glob("test_oracle*.py")):
@@ -25,9 +25,9 @@ def tests_by_row() -> dict[int, list[str]]:
 
 
 def test_every_row_has_a_test() -> None:
-    assert sorted(tests_by_row()) == list(ROWS)
+    assert sorted(by_row()) == list(ROWS)
 
 
 def test_what_is_an_expectation_says_so_and_nothing_else_does() -> None:
-    doubted = {row for row, tests in tests_by_row().items() if any("# Expectation" in test for test in tests)}
+    doubted = {row for row, tests in by_row().items() if any("# Expectation" in test for test in tests)}
     assert doubted == set(ROWS) - RECENT

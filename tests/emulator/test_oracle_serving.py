@@ -39,20 +39,59 @@ def region(arm: Arm) -> str:
     return str(arm.get("", WORKSPACES)["location"])
 
 
-class TestOnline:
-    @pytest.fixture(scope="class")
-    def deployed(self, arm: Arm, model: str, region: str) -> tuple[str, httpx.Response]:
-        """An endpoint's path, and the answer to the PUT of its deployment `blue`, which has all traffic now."""
-        path = f"/onlineEndpoints/{new_name()}"
-        ended(arm, arm.put(path, ONLINE, {"authMode": "Key"}, location=region).headers["azure-asyncoperation"])
-        said = {"endpointComputeType": "Managed", "model": model, "instanceType": SIZE, "appInsightsEnabled": True}
-        sku = {"name": "Default", "capacity": 1}
-        made = arm.put(f"{path}/deployments/blue", DEPLOYMENTS, said, location=region, sku=sku)
-        assert ended(arm, made.headers["azure-asyncoperation"])["status"] == "Succeeded"
-        moved = arm.put(path, ONLINE, {"authMode": "Key", "traffic": {"blue": 100}}, status=200, location=region)
-        ended(arm, moved.headers["azure-asyncoperation"])
-        return path, made
+@pytest.fixture(scope="module")
+def deployed(arm: Arm, model: str, region: str) -> tuple[str, httpx.Response]:
+    """An endpoint's path, and the answer to the PUT of its deployment `blue`, which has all traffic now."""
+    path = f"/onlineEndpoints/{new_name()}"
+    ended(arm, arm.put(path, ONLINE, {"authMode": "Key"}, location=region).headers["azure-asyncoperation"])
+    said = {"endpointComputeType": "Managed", "model": model, "instanceType": SIZE, "appInsightsEnabled": True}
+    sku = {"name": "Default", "capacity": 1}
+    made = arm.put(f"{path}/deployments/blue", DEPLOYMENTS, said, location=region, sku=sku)
+    assert ended(arm, made.headers["azure-asyncoperation"])["status"] == "Succeeded"
+    moved = arm.put(path, ONLINE, {"authMode": "Key", "traffic": {"blue": 100}}, status=200, location=region)
+    ended(arm, moved.headers["azure-asyncoperation"])
+    return path, made
 
+
+@pytest.fixture(scope="module")
+def rows(emulator: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a registered table, as a caller writes it."""
+    path = tmp_path_factory.mktemp("rows") / "rows.csv"
+    path.write_text("age,job,balance\n41,technician,12.5\n")
+    made = emulator.workspace.data.register(RegisterData("oracle-rows", str(path)), Silent()).asset
+    return f"azureml:{made.name}:{made.version}"
+
+
+def batch_endpoint(arm: Arm, region: str) -> str:
+    path = f"/batchEndpoints/{new_name()}"
+    ended(arm, arm.put(path, BATCH, {"authMode": "AADToken"}, location=region).headers["azure-asyncoperation"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def scoring(arm: Arm, model: str, region: str) -> tuple[str, httpx.Response]:
+    """A batch endpoint's path, and the answer to the PUT of its deployment of a model, `night`."""
+    path = batch_endpoint(arm, region)
+    said = {"model": {"referenceType": "Id", "assetId": model}, "loggingLevel": "info", "outputAction": "AppendRow",
+            "resources": {"instanceCount": 1, "properties": {}}}  # fmt: skip
+    made = arm.put(f"{path}/deployments/night", BATCH, said, location=region)
+    ended(arm, made.headers["azure-asyncoperation"])
+    return path, made
+
+
+def called(arm: Arm, emulator: Any, path: str, deployment: str, inputs: dict[str, Any]) -> httpx.Response:
+    url = arm.get(path, BATCH)["properties"]["scoringUri"]
+    headers = {
+        "authorization": f"Bearer {emulator.token('https://ml.azure.com')}",
+        "azureml-model-deployment": deployment,
+    }
+    with emulator.plain(headers=headers) as plain:
+        answer = plain.post(url, json={"properties": {"inputData": inputs}})
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+class TestOnline:
     def test_row_61_a_new_deployment(self, deployed: tuple[str, httpx.Response]) -> None:
         # Expectation: a recording of October 2022.
         body = deployed[1].json()
@@ -80,40 +119,6 @@ class TestOnline:
 
 
 class TestBatch:
-    @pytest.fixture(scope="class")
-    def rows(self, emulator: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-        """The id of a registered table, as a caller writes it."""
-        path = tmp_path_factory.mktemp("rows") / "rows.csv"
-        path.write_text("age,job,balance\n41,technician,12.5\n")
-        made = emulator.workspace.data.register(RegisterData("oracle-rows", str(path)), Silent()).asset
-        return f"azureml:{made.name}:{made.version}"
-
-    def endpoint(self, arm: Arm, region: str) -> str:
-        path = f"/batchEndpoints/{new_name()}"
-        ended(arm, arm.put(path, BATCH, {"authMode": "AADToken"}, location=region).headers["azure-asyncoperation"])
-        return path
-
-    @pytest.fixture(scope="class")
-    def scoring(self, arm: Arm, model: str, region: str) -> tuple[str, httpx.Response]:
-        """A batch endpoint's path, and the answer to the PUT of its deployment of a model, `night`."""
-        path = self.endpoint(arm, region)
-        said = {"model": {"referenceType": "Id", "assetId": model}, "loggingLevel": "info", "outputAction": "AppendRow",
-                "resources": {"instanceCount": 1, "properties": {}}}  # fmt: skip
-        made = arm.put(f"{path}/deployments/night", BATCH, said, location=region)
-        ended(arm, made.headers["azure-asyncoperation"])
-        return path, made
-
-    def called(self, arm: Arm, emulator: Any, path: str, deployment: str, inputs: dict[str, Any]) -> httpx.Response:
-        url = arm.get(path, BATCH)["properties"]["scoringUri"]
-        headers = {
-            "authorization": f"Bearer {emulator.token('https://ml.azure.com')}",
-            "azureml-model-deployment": deployment,
-        }
-        with emulator.plain(headers=headers) as plain:
-            answer = plain.post(url, json={"properties": {"inputData": inputs}})
-        assert answer.status_code == 201, answer.text
-        return answer
-
     def test_row_66_a_new_deployment(self, scoring: tuple[str, httpx.Response]) -> None:
         # Expectation: a recording of April 2023.
         found = scoring[1].json()["properties"]
@@ -122,7 +127,7 @@ class TestBatch:
 
     def test_row_67_a_call_of_a_model(self, arm: Arm, emulator: Any, scoring: tuple[str, httpx.Response], rows: str) -> None:
         # Expectation: a recording of April 2023.
-        answer = self.called(arm, emulator, scoring[0], "night", {"x": {"uri": rows, "jobInputType": "UriFile"}})
+        answer = called(arm, emulator, scoring[0], "night", {"x": {"uri": rows, "jobInputType": "UriFile"}})
         body = answer.json()
         assert body["name"].startswith("batchjob-")
         assert uuid.UUID(body["name"].removeprefix("batchjob-"))
@@ -142,12 +147,12 @@ class TestBatch:
         node = {"type": "command", "name": "hello", "componentId": f"{arm.id}/components/{name}-step/versions/1"}
         whole = {"type": "pipeline", "name": name, "version": "1", "jobs": {"hello": node}}
         arm.put(f"/components/{name}/versions/1", COMPONENTS, {"componentSpec": whole})
-        path = self.endpoint(arm, region)
+        path = batch_endpoint(arm, region)
         component = {"referenceType": "Id", "assetId": f"{arm.id}/components/{name}/versions/1"}
         said = {"deploymentConfiguration": {"deploymentConfigurationType": "PipelineComponent", "componentId": component}}
         made = arm.put(f"{path}/deployments/flow", BATCH, said, location=region)
         ended(arm, made.headers["azure-asyncoperation"])
-        body = self.called(arm, emulator, path, "flow", {}).json()
+        body = called(arm, emulator, path, "flow", {}).json()
         assert uuid.UUID(body["name"])
         assert body["id"].endswith(f"/batchEndpoints//jobs/{body['name']}")
         assert body["properties"]["properties"]["runSource"] == "BatchDeployment"

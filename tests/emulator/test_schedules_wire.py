@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from emulator_support import Emulated
-from pipeline_support import ended, small_pipeline, until
+from pipeline_support import ended, small_pipeline
+from waiting import until
 
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.pipeline import PublishPipeline

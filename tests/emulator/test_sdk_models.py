@@ -16,6 +16,8 @@ import pytest
 from oracle_support import new_name
 from sdk_models import listening
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk"
 
 

@@ -11,7 +11,8 @@ import pytest
 from azure_live import azure_workspace
 from emulator_support import Emulated
 from jobs_live import ending_jobs, spec, write_table
-from serving_support import ROW, end_all, register_own, trained_once, until
+from serving_support import ROW, end_all, register_own, trained_once
+from waiting import until
 
 from opsml_cli.azureml.context import Context
 from opsml_cli.azureml.workspace import AzureWorkspace
@@ -81,6 +82,7 @@ def finish(workspace: AzureWorkspace, endpoint: str) -> OnlineEndpoint:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.slow
 def test_a_training_whose_submission_breaks_is_there_once(emulator: Emulated, client: AzureWorkspace, when: str) -> None:
     wanted = spec(PEOPLE, limits=Limits(timeout_seconds=300, max_trials=1000), experiment=f"drop-{when}")
     wanted = replace(wanted, model_name=f"drop-{when}")

@@ -16,7 +16,7 @@ import pytest
 from azure_live import azure_workspace
 from emulator_support import Emulated
 from foreign_model import foreign
-from serving_support import until
+from waiting import until
 
 from opsml_cli.azureml.storage import parse_location
 from opsml_cli.azureml.transfer import BLOCK, download_folder, md5_of, upload

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from pipeline_support import cleaned, until, written
+from pipeline_support import cleaned, written
+from waiting import until
 
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -80,7 +81,10 @@ def machine(workspace: LocalWorkspace, tmp_path: Path, clean_environment: dict[s
 
 
 def instants(machine: Machine, count: int, seed: int, *words: str) -> Iterator[tuple[int, Any]]:
-    """Kill the command `count` times, spread over what an undisturbed one takes; what each had acknowledged."""
+    """Kill the command `count` times, spread over what an undisturbed one takes; what each had acknowledged.
+
+    What it takes is learned as the machine's load changes: one that ends before its kill says how long it took.
+    """
     chance = random.Random(seed)
 
     def prepare(salt: object) -> None:
@@ -97,10 +101,13 @@ def instants(machine: Machine, count: int, seed: int, *words: str) -> Iterator[t
     killed = 0
     for number in range(count):
         prepare(number)
+        began = time.monotonic()
         process = machine.start(*words)
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(usual * chance.uniform(0.2, 1.0))  # the instant of the kill
-        killed += process.poll() is None
+            usual = min(usual, time.monotonic() - began)
+        except subprocess.TimeoutExpired:
+            killed += 1
         yield number, machine.kill(process, whole=number % 2 == 0)
     assert killed >= count // 3
 

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from serving_support import ROW, deploy, end_all, payload, register_own, trained_once, until, wait_ready
+from serving_support import ROW, deploy, end_all, payload, register_own, trained_once, wait_ready
+from waiting import until
 
 from opsml_cli.domain.endpoint import DeploymentState, DeploySpec, ScoreRequest
 from opsml_cli.domain.errors import ConflictError
@@ -229,6 +230,7 @@ def _kill_deploys(workspace: LocalWorkspace, folder: Path, times: int) -> None:
             workspace.online_endpoints.delete("bank")
 
 
+@pytest.mark.slow
 def test_a_killed_deploy_is_finished_by_the_next(models: LocalWorkspace, tmp_path: Path) -> None:
     _kill_deploys(models, tmp_path, 4)
 

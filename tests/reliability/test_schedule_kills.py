@@ -1,6 +1,6 @@
 """kill -9 of the local service around a due time, again and again: of every due time there is one run, and it completes.
 
-Two rounds in the default run; `-m long` has twelve more."""
+Two rounds are slow; `-m long` has twelve more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pipeline_support import cleaned, ended, until, written
+from pipeline_support import cleaned, ended, written
+from waiting import until
 
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.pipeline import PublishPipeline
@@ -23,7 +24,7 @@ from opsml_cli.local.service.process import LocalService
 from opsml_cli.local.workspace import LocalWorkspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
-SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 14))]
+SEEDS = [pytest.param(seed, marks=pytest.mark.slow if seed < 2 else pytest.mark.long) for seed in range(14)]
 TRIVIAL = "type: pipeline\njobs:\n  only: {command: 'true'}\n"
 SCHEDULES = 4
 _WINDOW = 0.2  # seconds on both sides of the due time

@@ -266,11 +266,11 @@ def test_the_certificate_is_renewed_by_a_new_authority_near_its_end(emulator: Em
 def test_another_name_and_plain_http_are_not_answered(emulator: Emulated) -> None:
     context = ssl.create_default_context(cafile=str(emulator.bundle))
     with (
-        socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as plain,
         pytest.raises(ssl.SSLCertVerificationError),
     ):
         context.wrap_socket(plain, server_hostname="management.azure.com")
-    with socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" not in plain.recv(100)
 
@@ -290,7 +290,7 @@ def test_clients_that_go_away_in_the_middle_disturb_nobody(emulator: Emulated) -
     head = f"PUT {emulator.ws}/data/half/versions/1?api-version=2023-04-01 HTTP/1.1\r\nHost: localhost:{emulator.port}\r\n"
     for _ in range(30):
         with (
-            socket.create_connection(("127.0.0.1", emulator.port), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", emulator.port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="localhost") as half,
         ):
             half.sendall(f"{head}Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n{{".encode())

@@ -39,6 +39,7 @@ def harmless(text: str) -> None:
 
 
 @pytest.mark.parametrize(("environment", "form"), [(CI[0], "table"), (CI[1], "tsv")], ids=["github-table", "azure-tsv"])
+@pytest.mark.slow
 def test_tables_of_strangers(opsml, tmp_path: Path, environment: dict[str, str], form: str) -> None:
     names = ",".join(f'"{text}"' for text in HOSTILE)
     rows = "\n".join(",".join(f'"{text}"' for text in HOSTILE) for _ in range(5))
@@ -59,6 +60,7 @@ def test_tables_of_strangers(opsml, tmp_path: Path, environment: dict[str, str],
 
 
 @pytest.mark.parametrize("environment", CI, ids=lambda environment: next(iter(environment)))
+@pytest.mark.slow
 def test_what_a_step_prints(opsml, local: LocalWorkspace, tmp_path: Path, environment: dict[str, str]) -> None:
     (tmp_path / "p" / "src").mkdir(parents=True)
     (tmp_path / "p" / "src" / "say.py").write_text(

@@ -66,6 +66,7 @@ COMMANDS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_refuse_a_name_that_would_leave(
     opsml: Callable[..., tuple[int, str, str]], tmp_path: Path, command: str

@@ -128,6 +128,7 @@ AZURE_READS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", AZURE_READS)
 def test_reads_on_azure_do_without_the_sdk(loaded, azure_environment, arguments) -> None:
     modules = loaded(*arguments, "-o", "json", **azure_environment)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline_support import until
+from waiting import until
 
 from opsml_cli.domain.alert import AlertState, Condition, Measure, parse_alert, parse_condition, parse_objectives
 from opsml_cli.domain.errors import GateError, NotFoundError, UsageError

@@ -72,7 +72,7 @@ def serving(handler: Handler) -> Iterator[str]:
         yield f"http://127.0.0.1:{place[0]}/score"
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

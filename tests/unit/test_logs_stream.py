@@ -175,12 +175,12 @@ class Following:
             return
 
     def next(self) -> str:
-        line = self.lines.get(timeout=10)
+        line = self.lines.get(timeout=60)
         return line.message if line.kind == "container" else f"request {line.status}"
 
     def end(self) -> None:
         self._ended.set()
-        self._thread.join(5)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_support import SMALL, cleaned, ended, small_pipeline, until, written
+from pipeline_support import SMALL, cleaned, ended, small_pipeline, written
+from waiting import until
 
 from opsml_cli.local.workspace import LocalWorkspace
 
@@ -35,6 +36,7 @@ def parsed(ran: Any) -> Any:
     return json.loads(ran.stdout)
 
 
+@pytest.mark.slow
 def test_the_whole_story_in_json(opsml: Opsml, local: LocalWorkspace, tmp_path: Path) -> None:
     path = small_pipeline(tmp_path / "p")
     assert parsed(opsml("pipeline", "validate", path, "-o", "json"))["steps"] == ["first", "second"]
@@ -82,6 +84,7 @@ def test_the_curl_command_works_and_holds_no_secret(
     assert ended(local, json.loads(done.stdout)["run"]).status.value == "Completed"
 
 
+@pytest.mark.slow
 def test_dry_runs_write_nothing(opsml: Opsml, local: LocalWorkspace, tmp_path: Path) -> None:
     path = small_pipeline(tmp_path / "p")
     for words in (
@@ -101,6 +104,7 @@ def test_dry_runs_write_nothing(opsml: Opsml, local: LocalWorkspace, tmp_path: P
     assert parsed(opsml("jobs", "list", "-o", "json")) == []
 
 
+@pytest.mark.slow
 def test_exit_codes(opsml: Opsml, local: LocalWorkspace, tmp_path: Path) -> None:
     bad = written(tmp_path / "bad", SMALL.replace("type: command", "type: comand"))
     failing = written(tmp_path / "failing", "type: pipeline\njobs:\n  a:\n    command: echo oh no; exit 5\n")

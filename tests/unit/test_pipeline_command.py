@@ -116,10 +116,10 @@ def runs(pid: int) -> bool:
 
 
 def test_a_limit_ends_the_command_and_its_children(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"limit of 0\.3 s"):
-        ran("sleep 60 & echo $! > child; wait", tmp_path, timeout=0.3)
+    with pytest.raises(CommandError, match=r"limit of 2\.5 s"):
+        ran("sleep 60 & echo $! > child; wait", tmp_path, timeout=2.5)  # a busy machine's shell needs its time
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 50
     while runs(child):
         assert time.monotonic() < deadline, "the command's child goes on after the limit"
         time.sleep(0.01)

@@ -82,6 +82,7 @@ same_kind = st.one_of(
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.filterwarnings("ignore:The 'float_precision':DeprecationWarning")  # older pandas rounds without it
 @given(values=same_kind)
 def test_a_profile_is_what_pandas_says(tmp_path: Path, values: list[str | None]) -> None:
     path = tmp_path / "t.csv"
