@@ -44,12 +44,13 @@ def trained(table: pd.DataFrame, folder: Path, spec: AutoMLSpec) -> AutoMLOutcom
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_a_network_learns_and_answers_a_row_as_a_batch(classes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["NeuralNetwork", "KernelLogisticRegression"])
+def test_what_is_no_tree_learns_and_answers_a_row_as_a_batch(algorithm: str, classes: int, tmp_path: Path) -> None:
     table = frame()
     table["y"] = pd.qcut(table.pop("score"), classes, labels=[f"class {each}" for each in range(classes)]).astype(str)
-    outcome = trained(table, tmp_path, SPEC)
+    outcome = trained(table, tmp_path, replace(SPEC, allowed_algorithms=(algorithm,)))
     assert outcome.best is not None
-    assert outcome.best.algorithm == "NeuralNetwork"
+    assert outcome.best.algorithm == algorithm
     assert outcome.test_metrics is not None
     assert outcome.test_metrics["AUC_macro"] > 0.9
     model = model_in(tmp_path)

@@ -62,6 +62,7 @@ def test_half_of_the_boosters_are_drawn_near_a_parent() -> None:
         assert 0.01 < float(str(values["learning_rate"])) < 0.2
 
 
+@pytest.mark.slow
 def test_side_by_side_and_one_after_another_draw_the_same(tmp_path: Path) -> None:
     found = []
     for abreast in (1, 2):

@@ -66,24 +66,42 @@ def width(problem: Problem) -> int:
     return sum(2 if not feature.codes else min(feature.codes, MOST_CODES) + 1 for feature in problem.features)
 
 
+def kinds(problem: Problem) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The positions of the features that are numbers, and of those that are codes."""
+    import numpy as np
+
+    numbers = [index for index, feature in enumerate(problem.features) if not feature.codes]
+    categories = [index for index, feature in enumerate(problem.features) if feature.codes]
+    return np.array(numbers, dtype=np.int64), np.array(categories, dtype=np.int64)
+
+
+def sizes_of(problem: Problem, categories: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many codes each of the features is told apart by, with one for all others."""
+    import numpy as np
+
+    return np.array([min(problem.features[index].codes, MOST_CODES) + 1 for index in categories], dtype=np.int64)
+
+
+def weights_of(problem: Problem, fold: Fold) -> Floats | None:
+    """The weights of the fold's training rows; None where all count alike, as they do where each weighs nothing."""
+    weights = None if problem.weights is None else problem.weights[fold.train]
+    return None if weights is None or not weights.any() else weights
+
+
 def design(problem: Problem) -> Design:
     import numpy as np
     from scipy import sparse
 
     matrix = problem.matrix
-    numbers = np.array([index for index, feature in enumerate(problem.features) if not feature.codes], dtype=np.int64)
-    categories = np.array([index for index, feature in enumerate(problem.features) if feature.codes], dtype=np.int64)
+    numbers, categories = kinds(problem)
     values = matrix[:, numbers]
-    absent = np.isnan(values)
-    mean, scale = _moments(values, absent)
-    with np.errstate(over="ignore"):  # whatever is too far away is clipped
-        standard = np.clip(np.where(absent, 0.0, (values - mean) / scale), -8.0, 8.0)
-    sizes = np.array([min(problem.features[index].codes, MOST_CODES) + 1 for index in categories], dtype=np.int64)
+    mean, scale = moments(values, np.isnan(values))
+    standard, absent = scoring.standardized(values, mean, scale)
+    sizes = sizes_of(problem, categories)
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if len(sizes) else np.zeros(0, dtype=np.int64)
     blocks = [sparse.csr_matrix(standard), sparse.csr_matrix(absent.astype(np.float64))]
     if len(categories):
-        known = np.nan_to_num(matrix[:, categories], nan=-1.0)
-        codes = np.where((known >= 0) & (known < sizes - 1), known, sizes - 1).astype(np.int64) + offsets
+        codes = scoring.places(matrix[:, categories], sizes) + offsets
         height, count = codes.shape
         starts = np.arange(0, height * count + 1, count)
         ones = np.ones(height * count)
@@ -94,7 +112,7 @@ def design(problem: Problem) -> Design:
     return Design(rows, numbers, mean, scale, categories, sizes, offsets)
 
 
-def _moments(values: Floats, absent: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def moments(values: Floats, absent: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """(mean, standard deviation or 1) of each column's values that are not `absent`."""
     import numpy as np
 
@@ -139,14 +157,14 @@ def _fit(problem: Problem, table: Design, fold: Fold, *, alpha: float, watch: Wa
 
     watch.check()
     learn = table.rows[fold.train]
-    scale = None if problem.weights is None else problem.weights[fold.train]
+    scale = weights_of(problem, fold)
     if problem.task is Task.REGRESSION:
         return _elastic_net(learn, problem.target[fold.train].astype(np.float64), scale, alpha)
     outputs = 1 if problem.binary else problem.outputs
-    return _logistic(learn, problem.target[fold.train].astype(np.int64), outputs, scale=scale, alpha=alpha, watch=watch)
+    return logistic(learn, problem.target[fold.train].astype(np.int64), outputs, scale=scale, alpha=alpha, watch=watch)
 
 
-def _logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
+def logistic(rows: Any, labels: Any, outputs: int, *, scale: Any, alpha: float, watch: Watch) -> tuple[Floats, Floats]:
     """Minimize the mean log loss plus an L2 penalty. (columns, outputs) and (outputs,)."""
     import numpy as np
     from scipy.optimize import minimize

@@ -17,8 +17,11 @@ LIGHTGBM = "LightGBM"
 FOREST = "RandomForest"
 RANDOM_TREES = "ExtremeRandomTrees"
 FORESTS = (FOREST, RANDOM_TREES)
+FEW_ROWS = 10_000  # up to here a random tree goes on to single rows (random_trees.py)
 ENSEMBLE = "VotingEnsemble"
 NEURAL = "NeuralNetwork"  # Azure's own networks for tables are of another kind, and have other names
+# Neither has Azure kernel models for tables.
+KERNEL = {Task.CLASSIFICATION: "KernelLogisticRegression", Task.REGRESSION: "KernelRidge"}
 LINEAR = {Task.CLASSIFICATION: "LogisticRegression", Task.REGRESSION: "ElasticNet"}
 
 _LARGEST_RATE = 0.2
@@ -38,7 +41,7 @@ def of_trees(algorithm: str) -> bool:
 
 
 def trained_here(task: Task) -> tuple[str, ...]:
-    return (LIGHTGBM, LINEAR[task], FOREST, RANDOM_TREES, NEURAL)
+    return (LIGHTGBM, LINEAR[task], FOREST, RANDOM_TREES, NEURAL, KERNEL[task])
 
 
 def algorithms(task: Task, allowed: Sequence[str], blocked: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -81,6 +84,10 @@ def _linear_leaves(leaf: int, leaves: int) -> Candidate:
     return _boosted(1.0, min_data_in_leaf=max(10, leaf), num_leaves=leaves, feature_fraction_bynode=0.6, linear_tree=True)
 
 
+def _kernel(task: Task, reach: float, alpha: float, **changes: object) -> Candidate:
+    return Candidate(KERNEL[task], {"reach": reach, "alpha": alpha, **changes}, 1.0)
+
+
 def portfolio(
     task: Task, rows: int, allowed: Sequence[str], *, skewed: bool = False, outputs: int = 1, absolute: bool = False
 ) -> list[Candidate]:
@@ -88,10 +95,10 @@ def portfolio(
     their leaves, which cannot learn `absolute` errors, need few leaves (measured: alone often the best on small tables).
     `skewed` targets (see Problem) are learned by their logarithm too. With more than two classes (`outputs`) a round is a
     tree for each: the first trial learns in larger steps (measured: half of the time and a smaller log loss on satellite
-    images and on digits), and what is no tree comes next."""
+    images and on digits), and what is no tree comes next. Kernels are cheap, and where they help they help much."""
     small = rows < 5000
     leaf = 20 if rows >= 2000 else max(2, rows // 100)
-    fine = 1023 if rows >= 10_000 else 255
+    fine, few = (1023 if rows >= 10_000 else 255), rows <= FEW_ROWS
     listed = [
         _boosted(1.0, min_data_in_leaf=leaf, num_leaves=15 if small else 31),
         _boosted(1.6, min_data_in_leaf=leaf, num_leaves=12 if small else 31, learning_rate=0.03,
@@ -105,7 +112,8 @@ def portfolio(
         _boosted(1.2, min_data_in_leaf=max(leaf, 10), num_leaves=31, native_categories=True, lambda_l2=10.0),
         _boosted(2.2, min_data_in_leaf=max(2, leaf // 2), num_leaves=63, feature_fraction_bynode=0.4, learning_rate=0.03,
                  bagging_fraction=0.8, lambda_l2=5.0),
-        Candidate(RANDOM_TREES, {"trees": 100, "min_data_in_leaf": 5, "feature_fraction_bynode": 0.6}, 1.5),
+        Candidate(RANDOM_TREES, {"trees": 60 if few else 100, "min_data_in_leaf": 1 if few else 5,
+                                "feature_fraction_bynode": 0.6}, 1.5),
     ]  # fmt: skip
     if outputs > 2:
         listed[0] = _boosted(0.5, min_data_in_leaf=leaf, num_leaves=15 if small else 31, learning_rate=0.1,
@@ -115,9 +123,12 @@ def portfolio(
         listed[1:1] = [listed.pop(3), network]
     else:
         listed.insert(4, network)
+    kernels = [_kernel(task, 1.0, 0.01), _kernel(task, 1.0, 0.001) if outputs > 2 else _kernel(task, 0.3, 0.03)]
     linear_leaves = [] if absolute else [_linear_leaves(leaf, leaves) for leaves in (4, 8)]
-    again = [listed[1], listed[3], listed[8], *linear_leaves[1:]] if skewed else []
+    again = [listed[1], listed[3], listed[8], *linear_leaves[1:], kernels[0]] if skewed else []
     listed[6:6] = linear_leaves
+    linear = next(place for place, each in enumerate(listed) if each.algorithm == LINEAR[task])
+    listed[linear + 1 : linear + 1] = [*kernels, listed.pop()] if few else kernels  # random trees, as cheap there
     listed[3:3] = [replace(each, parameters={**each.parameters, "log_target": True}) for each in again]
     return [candidate for candidate in listed if candidate.algorithm in allowed]
 
@@ -138,7 +149,9 @@ def drawn(
     import numpy as np
 
     if LIGHTGBM not in allowed:
-        return _other(task, allowed, draw)
+        return _other(task, allowed, draw, skewed=skewed)
+    if KERNEL[task] in allowed and draw.random() < 0.08:
+        return _drawn_kernel(task, draw, skewed=skewed)
     if NEURAL in allowed and draw.random() < 0.12:
         return _network(draw)
     most_leaf = max(3, min(200, rows // 20))
@@ -223,10 +236,21 @@ def _network(draw: np.random.Generator) -> Candidate:
     return Candidate(NEURAL, parameters, 3.0)
 
 
-def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator) -> Candidate:
+def _drawn_kernel(task: Task, draw: np.random.Generator, *, skewed: bool) -> Candidate:
+    import numpy as np
+
+    reach, alpha = np.exp(draw.uniform(np.log(0.15), np.log(2.5))), np.exp(draw.uniform(np.log(5e-4), np.log(0.3)))
+    logged: dict[str, object] = {"log_target": True} if skewed and draw.random() < 0.5 else {}
+    return _kernel(task, round(float(reach), 3), round(float(alpha), 5), **logged)
+
+
+def _other(task: Task, allowed: Sequence[str], draw: np.random.Generator, *, skewed: bool) -> Candidate:
     import numpy as np
 
     forests = [name for name in FORESTS if name in allowed]
+    alone = not forests and LINEAR[task] not in allowed and NEURAL not in allowed
+    if KERNEL[task] in allowed and (alone or draw.random() < 0.3):
+        return _drawn_kernel(task, draw, skewed=skewed)
     if NEURAL in allowed and (draw.random() < 0.4 or (not forests and LINEAR[task] not in allowed)):
         return _network(draw)
     if forests and (LINEAR[task] not in allowed or draw.random() < 0.7):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opsml_cli.local.automl import boosting, trials
-from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, NEURAL
+from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, NEURAL, RANDOM_TREES
 from opsml_cli.local.automl.prepare import Prepared, for_refit
 from opsml_cli.local.automl.problem import Fold, Problem
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # rounds, or large steps), boosters on all rows that differ by their seeds alone beat boosters that each leave some rows out.
 MORE_ROUNDS = 1.15
 _LEARNED_MUCH = 8.0  # rounds times learning rate
+_SLACK = 1.1  # one part less costs little, one that is not ready in time costs all
+_MORE_OF_RANDOM_TREES = 1.3  # as long: they learn from all rows, and the search did nothing that is left out here
 
 
 def wanted(prepared: Prepared) -> bool:
@@ -38,8 +40,8 @@ def again(
     None, and a line in the log, without the time for it."""
     late = "no time to fit the model again on all rows: it has learned from the training rows alone"
     count = len(prepared.problem.folds)
-    for parts in (count, _fewest(count)):
-        needed = sum(seconds(result, prepared.grown) for result, _ in members) * parts / count
+    for parts in range(count, _fewest(count) - 1, -1):
+        needed = _SLACK * sum(seconds(result, prepared.grown) for result, _ in members) * parts / count
         if needed + encoding_seconds(prepared) <= available(clock):
             break
     else:
@@ -77,7 +79,8 @@ def seconds(result: Result, grown: float, *, fewest: bool = False) -> float:
     """What fitting the result's candidate again is expected to take, with as many parts as it has or with the fewest: no
     round past the best, nothing to evaluate, but more rows and rounds than a fold has."""
     parts = max(1, len(result.rounds))
-    return result.seconds * grown * (_fewest(parts) / parts if fewest else 1.0)
+    more = _MORE_OF_RANDOM_TREES if result.candidate.algorithm == RANDOM_TREES else 1.0
+    return result.seconds * grown * more * (_fewest(parts) / parts if fewest else 1.0)
 
 
 def _fewest(parts: int) -> int:

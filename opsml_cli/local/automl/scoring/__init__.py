@@ -9,9 +9,11 @@ numbers and through LightGBM's single-row C call; pandas is touched only when a 
 """
 
 from .boosters import Booster
-from .encoder import Encoder, numbers_of
+from .encoder import Encoder, numbers_of, places_of
+from .kernel import Kernel
 from .members import Linear, Member, Network, dense, linked, softmax
 from .model import FORMAT, TabularModel, _load_pyfunc, load
+from .standard import places, standardized
 from .values import (
     DATE_PARTS,
     MISSING,
@@ -32,6 +34,7 @@ __all__ = [
     "Booster",
     "ColumnError",
     "Encoder",
+    "Kernel",
     "Linear",
     "Member",
     "Network",
@@ -48,5 +51,8 @@ __all__ = [
     "moment_of",
     "number_of",
     "numbers_of",
+    "places",
+    "places_of",
     "softmax",
+    "standardized",
 ]

@@ -1,4 +1,4 @@
-"""The parts of an ensemble: bags of boosters, linear models, and the links from scores to answers."""
+"""The parts of an ensemble: bags of boosters, linear models, networks, kernels, and the links from scores to answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from .boosters import Booster, summed
+from .kernel import Kernel
+from .standard import places, standardized
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -41,17 +43,12 @@ class Linear:
         """(n, k) raw scores."""
         result: np.ndarray = np.tile(self.intercept, (len(matrix), 1))
         if len(self.numbers):
-            values = matrix[:, self.numbers]
-            absent = np.isnan(values)
-            standard = np.where(absent, 0.0, (values - self.mean) / self.scale)
+            standard, absent = standardized(matrix[:, self.numbers], self.mean, self.scale)
             # The products are summed row by row in one fixed order, so a row scores the same alone and in a batch.
-            result += np.einsum("nf,fk->nk", np.clip(standard, -8.0, 8.0), self.weights)
+            result += np.einsum("nf,fk->nk", standard, self.weights)
             result += np.einsum("nf,fk->nk", absent.astype(np.float64), self.missing)
         if len(self.categories):
-            codes = matrix[:, self.categories]
-            known = np.nan_to_num(codes, nan=-1.0)
-            codes = np.where((known >= 0) & (known < self.sizes - 1), known, self.sizes - 1).astype(np.int64)
-            result += self.table[codes + self.offsets].sum(axis=1)
+            result += self.table[places(matrix[:, self.categories], self.sizes) + self.offsets].sum(axis=1)
         return result
 
 
@@ -72,8 +69,10 @@ class Network:
         return np.asarray((np.einsum("nbg,bgk->nbk", hidden, self._last) + self._last_intercept).mean(axis=1))
 
 
-def dense(arrays: Mapping[str, np.ndarray]) -> Linear | Network:
+def dense(arrays: Mapping[str, np.ndarray]) -> Linear | Network | Kernel:
     """The model that the arrays hold."""
+    if "points" in arrays:
+        return Kernel(arrays)
     return Network(arrays) if "hidden" in arrays else Linear(arrays)
 
 
@@ -84,7 +83,7 @@ class Member:
         self.weight = float(document["weight"])
         self.link = document["link"]  # from the parts' mean to the answer: see `linked`
         self.boosters: list[Booster] = []
-        self.linear: list[Linear | Network] = []
+        self.linear: list[Linear | Network | Kernel] = []
         for name in document["files"]:
             if document["kind"] == "lightgbm":
                 text = (folder / name).read_text(encoding="utf-8")
