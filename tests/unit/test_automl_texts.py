@@ -63,6 +63,7 @@ def test_a_blocked_encoder_learns_nothing_of_the_target() -> None:
 
 
 @pytest.mark.parametrize("rare", [1, 2])
+@pytest.mark.slow
 def test_a_class_that_a_part_of_the_rows_lacks_is_no_obstacle(rare: int) -> None:
     frame = reviews(400)
     frame.loc[::5, "liked"] = "later"
@@ -73,6 +74,7 @@ def test_a_class_that_a_part_of_the_rows_lacks_is_no_obstacle(rare: int) -> None
     assert np.isfinite(problem.matrix[:, learned]).all()
 
 
+@pytest.mark.slow
 def test_a_phrase_decides_and_the_served_model_reads_it(tmp_path: Path) -> None:
     outcome = train(spec(cross_validations=3), Tables(reviews(400)), tmp_path, Quiet())
     assert outcome.test_metrics is not None

@@ -58,6 +58,7 @@ class Encoding:
                 found += _learned(name, len(column.get("means", ())))
             else:
                 found.append(Feature(name, name))
+                found += _learned(name, len(column.get("means", ())))
         return tuple(found)
 
 

@@ -1,5 +1,6 @@
-"""Categories with many values: beside its code, a value is told by the target's mean where it is met, drawn towards the mean
-of all as far as the value is rare (Micci-Barreca, 2001; scikit-learn's TargetEncoder)."""
+"""Categories with many values, and numbers that name things: beside its code or number, a value is told by the target's mean
+where it is met, drawn towards the mean of all as far as the value is rare (Micci-Barreca, 2001; scikit-learn's
+TargetEncoder)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.job import Task
 from opsml_cli.local.automl import out_of_fold, scoring
+from opsml_cli.local.automl.columns import MOST_CODES
+from opsml_cli.local.automl.naming_numbers import names_things
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,35 +22,94 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FROM = 200  # codes of a column; with fewer, linear models and networks know each of them (linear.MOST_CODES), and trees do well
+FROM = 200  # values; with fewer, linear models and networks know each category (linear.MOST_CODES), and trees do well
 RELIABLE = 0.5  # of what the values' means differ by, at least so much must be more than chance (measured: below, they mislead)
 _MOST_CLASSES = 10
+_READ = ("category", "number")
+_EXACT = 2.0**53
 
 
 def supervise(
     encoding: Encoding, matrix: Floats, target: NDArray[np.generic], *, task: Task, folds: Sequence[Fold], seed: int
 ) -> tuple[Encoding, Floats]:
-    """Give every category column of many codes its means: the encoding for rows to come, and the matrix of these rows, in
-    which each is answered by the means of other rows. Without such columns, as given."""
+    """Give every column of many categories, and of many numbers that name things, its means: the encoding for rows to come,
+    and the matrix of these rows, in which each is answered by the means of other rows. Without such columns, as given."""
     import numpy as np
 
-    many = [column["kind"] == "category" and len(column["codes"]) >= FROM for column in encoding.columns]
-    wanted = out_of_fold.wanted(target, task, folds, _MOST_CLASSES) if any(many) else None
     slices = scoring.Encoder(encoding.columns).slices
-    columns, blocks = [], []
-    for column, part, sizable in zip(encoding.columns, slices, many, strict=True):
+    firsts = [matrix[:, part.start] for part in slices]
+    many = [_many(column, values) for column, values in zip(encoding.columns, firsts, strict=True)]
+    wanted = out_of_fold.wanted(target, task, folds, _MOST_CLASSES) if any(many) else None
+    columns, blocks, notes = [], [], []
+    for column, part, values, sizable in zip(encoding.columns, slices, firsts, many, strict=True):
         block = matrix[:, part]
-        if column["kind"] == "category":
-            column = {key: value for key, value in column.items() if key != "means"}  # noqa: PLW2901
-            block = block[:, :1]  # an encoding that is kept from before has means of other rows
-            pull = _pull(block[:, 0], wanted, task) if sizable and wanted is not None else None
-            if wanted is not None and pull is not None:
-                means, answers = _learned(column, block, wanted, pull, folds=folds, task=task, seed=seed)
-                column["means"] = means.T.tolist()
+        if column["kind"] in _READ:
+            # An encoding that is kept from before has means of other rows.
+            column = {key: value for key, value in column.items() if key not in ("means", "keys")}  # noqa: PLW2901
+            block = values[:, None]
+            found = _of_column(column, values, wanted, task=task, folds=folds, seed=seed) if sizable else None
+            if found is not None:
+                column, answers = found  # noqa: PLW2901
                 block = np.hstack([block, answers])
+                notes += _note(column, encoding.notes)
         columns.append(column)
         blocks.append(block)
-    return replace(encoding, columns=tuple(columns)), np.hstack(blocks)
+    return replace(encoding, columns=tuple(columns), notes=(*encoding.notes, *notes)), np.hstack(blocks)
+
+
+def _many(column: dict[str, Any], values: NDArray[np.float64]) -> bool:
+    """Whether a column has values enough for means; `values` as they are encoded."""
+    import numpy as np
+
+    if column["kind"] == "category":
+        return len(column["codes"]) >= FROM
+    if column["kind"] != "number" or len(values) < 2 * FROM:
+        return False
+    known = values[~np.isnan(values)]
+    return (
+        bool((known == np.floor(known)).all())
+        and float(np.abs(known).max(initial=0)) < _EXACT
+        and len(np.unique(known)) >= FROM
+    )
+
+
+def _of_column(
+    column: dict[str, Any],
+    values: NDArray[np.float64],
+    wanted: NDArray[np.generic] | None,
+    *,
+    task: Task,
+    folds: Sequence[Fold],
+    seed: int,
+) -> tuple[dict[str, Any], Floats] | None:
+    """(the column with its means, answers (rows, k)); None where they would mislead."""
+    import numpy as np
+
+    if wanted is None:
+        return None
+    if column["kind"] == "category":
+        codes, count = values, len(column["codes"]) + (column.get("other") is not None)
+    else:
+        if not names_things(values, _indicators(wanted, _labels(wanted, task))):
+            return None
+        distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        often = np.argsort(-counts, kind="stable")[:MOST_CODES]
+        keys = distinct[np.sort(often[counts[often] > 1])]
+        codes, count = scoring.places_of(values, keys), len(keys) + 1
+        column = {**column, "keys": keys.astype(np.int64).tolist()}
+    pull = _pull(codes, wanted, task)
+    if pull is None:
+        return None
+    means, answers = _learned(count, codes[:, None], wanted, pull, folds=folds, task=task, seed=seed)
+    return {**column, "means": means.T.tolist()}, answers
+
+
+def _note(column: dict[str, Any], known: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is told of numbers that are read as names, unless it is `known`."""
+    if column["kind"] == "category":
+        return []
+    told = f"{column['name']!r} holds numbers that name things: read as numbers, and by the target's mean of each"
+    return [] if ("High cardinality", told) in known else [("High cardinality", told)]
 
 
 def _pull(codes: NDArray[np.float64], target: NDArray[np.generic], task: Task) -> float | None:
@@ -91,7 +153,7 @@ def _indicators(target: NDArray[np.generic], labels: list[float] | None) -> list
 
 
 def _learned(
-    column: dict[str, Any],
+    count: int,
     codes: Floats,
     target: NDArray[np.generic],
     pull: float,
@@ -100,11 +162,11 @@ def _learned(
     task: Task,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """(means (codes, k) of all rows, answers (rows, k) of means that have not seen the row)."""
+    """(means (count, k) of all rows for the codes from 0, answers (rows, k) of means that have not seen the row)."""
     import numpy as np
 
     labels = _labels(target, task)  # of all rows: a part may lack one
-    every = np.arange(len(column["codes"]) + (column.get("other") is not None), dtype=np.float64)[:, None]
+    every = np.arange(count, dtype=np.float64)[:, None]
     means = _means(codes, target, every, labels, pull)
     answers = np.empty((len(codes), means.shape[1]))
     for learned, scored in out_of_fold.parts(target, task, folds, seed):

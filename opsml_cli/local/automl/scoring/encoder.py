@@ -28,6 +28,24 @@ def _category_coder(codes: Mapping[str, float], other: float) -> Callable[[objec
     return code
 
 
+def places_of(numbers: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The place of each number among the sorted `keys`; one past the last for any other, NaN for a missing one."""
+    place = np.searchsorted(keys, numbers)
+    met = (place < len(keys)) & (keys[np.minimum(place, len(keys) - 1)] == numbers)
+    return np.where(np.isnan(numbers), MISSING, np.where(met, place, len(keys)).astype(np.float64))
+
+
+def _place_coder(number: Callable[[object], float], keys: Sequence[float]) -> Callable[[object], float]:
+    """As `places_of`, of one value."""
+    places, other = {float(key): float(index) for index, key in enumerate(keys)}, float(len(keys))
+
+    def code(value: object) -> float:
+        found = number(value)
+        return MISSING if math.isnan(found) else places.get(found, other)
+
+    return code
+
+
 def _mean_coder(code: Callable[[object], float], means: Sequence[float]) -> Callable[[object], float]:
     def mean(value: object) -> float:
         found = code(value)
@@ -67,6 +85,7 @@ def _numbers_at_once(one: Callable[[object], float]) -> Callable[[list[object]],
     return code
 
 
+_OF_MEAN = "its value"  # the column's coder has met what does not fit before
 _SEVERAL = ("datetime", "text")  # kinds whose value becomes a row of numbers
 
 
@@ -80,9 +99,9 @@ def numbers_of(column: Mapping[str, Any]) -> int:
 class Encoder:
     """Rows to numbers. `columns` as the model file has them: `name`, `kind` (number | boolean | category | datetime | text),
     for categories `codes` (the values in the order of their codes, 0…), `other` (the code of every other value; None: it
-    counts as missing) and maybe `means` (lists, each with a further number for every code: the target's mean), for texts what
-    TextCoder reads; `fill` is the number that a missing value counts as. `slices` says where each column lies in a row's
-    numbers."""
+    counts as missing) and maybe `means` (lists, each with a further number for every code: the target's mean); a number may
+    have means too, one for each of its `keys` and a last one for all other numbers; for texts what TextCoder reads. `fill` is
+    the number that a missing value counts as. `slices` says where each column lies in a row's numbers."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
         self._coders: list[tuple[str, Callable[[object], Any], int, str, slice]] = []
@@ -93,15 +112,13 @@ class Encoder:
         for column in columns:
             kind = column["kind"]
             coder: Callable[[object], Any]
-            means: list[Callable[[object], float]] = []
+            coded: Callable[[object], float] | None = None  # what tells the place in the means
             if kind == "category":
                 codes = {text: float(index) for index, text in enumerate(column["codes"])}
                 other = MISSING if column.get("other") is None else float(column["other"])
-                category = _category_coder(codes, other)
-                coder, expected = category, "text"
-                self._at_once.append((column["name"], _categories_at_once(codes, category)))
-                means = [_mean_coder(category, each) for each in column.get("means", ())]
-                self._at_once += [(column["name"], _means_at_once(mean)) for mean in means]
+                coded = _category_coder(codes, other)
+                coder, expected = coded, "text"
+                self._at_once.append((column["name"], _categories_at_once(codes, coded)))
             elif kind == "boolean":
                 coder, expected = boolean_of, "true or false"
                 self._at_once.append((column["name"], lambda values: [boolean_of(value) for value in values]))
@@ -112,10 +129,15 @@ class Encoder:
             else:
                 coder, expected = _number_coder(frozenset(column.get("missing_tokens", ()))), "a number"
                 self._at_once.append((column["name"], _numbers_at_once(coder)))
+                coded = _place_coder(coder, column["keys"]) if "keys" in column else None
             place, fill = self.width, column.get("fill")
             self._add(column["name"], coder, numbers_of(column) if kind in _SEVERAL else 0, expected, fill)
-            for mean, each in zip(means, column.get("means", ()), strict=True):
-                self._add(column["name"], mean, 0, expected, None if fill is None else each[int(fill)])
+            if coded is not None:
+                for each in column.get("means", ()):
+                    mean = _mean_coder(coded, each)
+                    self._at_once.append((column["name"], _means_at_once(mean)))
+                    filled = None if fill is None else each[int(fill if kind == "category" else coded(fill))]
+                    self._add(column["name"], mean, 0, _OF_MEAN, filled)
             self.slices.append(slice(place, self.width))
         self._simple = None if any(each[2] for each in self._coders) else [(each[0], each[1]) for each in self._coders]
 
