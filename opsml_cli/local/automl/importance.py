@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from opsml_cli.local.automl.encode import Feature
     from opsml_cli.local.automl.model_folder import Part
+    from opsml_cli.local.automl.scoring import Linear
 
     Floats = NDArray[np.float64]
 
 _MOST_ROWS, _FEWEST_ROWS = 300, 20
+_MOST_CELLS = 200_000_000
 _MOST_LEAVES = 2_000_000  # times rows: TreeSHAP takes some 0.13 microseconds for each
 
 
@@ -58,11 +60,17 @@ def _boosted(part: Part, rows: Floats) -> Floats:
 def _linear(part: Part, rows: Floats, width: int) -> Floats:
     import numpy as np
 
-    from opsml_cli.local.automl.scoring import dense
+    from opsml_cli.local.automl.scoring import Linear, dense
 
     sizes = np.zeros(width)
     for arrays in part.linear:
         model = dense(arrays)
+        if isinstance(model, Linear):  # columns add up, and there may be thousands
+            sizes += _added(model, rows, width)
+            continue
+        if "points" in arrays:  # which are compared with every row, for every column
+            cells = arrays["points"].size + arrays["codes"].size
+            rows = rows[: max(_FEWEST_ROWS, _MOST_CELLS // max(1, width * cells))]
         middle = np.nanmedian(rows, axis=0) if len(rows) else np.zeros(width)
         base = np.nan_to_num(middle)
         for index in range(width):
@@ -70,4 +78,24 @@ def _linear(part: Part, rows: Floats, width: int) -> Floats:
             moved[:, index] = rows[:, index]
             scores = model.scores(moved)
             sizes[index] += float(np.abs(scores - scores.mean(axis=0)).mean())
+    return sizes
+
+
+def _added(model: Linear, rows: Floats, width: int) -> Floats:
+    """(width,) what each column adds to the scores, as far as it differs between the rows."""
+    import numpy as np
+
+    from opsml_cli.local.automl.scoring import places, standardized
+
+    sizes = np.zeros(width)
+    if len(model.numbers):
+        standard, absent = standardized(rows[:, model.numbers], model.mean, model.scale)
+        for index, column in enumerate(model.numbers):
+            added = np.outer(standard[:, index], model.weights[index]) + np.outer(absent[:, index], model.missing[index])
+            sizes[column] += np.abs(added - added.mean(axis=0)).mean()
+    if len(model.categories):
+        place = places(rows[:, model.categories], model.sizes) + model.offsets
+        for index, column in enumerate(model.categories):
+            added = model.table[place[:, index]]
+            sizes[column] += np.abs(added - added.mean(axis=0)).mean()
     return sizes
