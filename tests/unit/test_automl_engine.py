@@ -94,6 +94,7 @@ assert not any(name.partition(".")[0] == "opsml_cli" for name in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_mlflow_loads_the_model_where_opsml_is_not_installed(tmp_path: Path) -> None:
     trained(table(), tmp_path)
     folder = tmp_path / "outputs" / "model"
@@ -112,6 +113,7 @@ def test_mlflow_loads_the_model_where_opsml_is_not_installed(tmp_path: Path) -> 
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model(tmp_path: Path) -> None:
     first, _ = trained(table(), tmp_path / "a")
     second, _ = trained(table(), tmp_path / "b")
@@ -149,6 +151,7 @@ def test_trials_of_other_data_are_not_used(tmp_path: Path) -> None:
     assert not [line for line in events.lines if "earlier process" in line]
 
 
+@pytest.mark.slow
 def test_the_budget_is_kept(tmp_path: Path) -> None:
     started = time.monotonic()
     outcome, events = trained(table(3000), tmp_path, replace(SPEC, limits=Limits(timeout_seconds=8)))

@@ -72,9 +72,9 @@ def test_forests_take_all_rows_and_no_more_trees(prepared: Prepared) -> None:
     assert [lightgbm.Booster(model_str=text).num_trees() for text in found[0][0].boosters] == [10] * 5
 
 
-@pytest.mark.parametrize(("seconds", "parts"), [(10.0, 5), (1.0, 3), (0.5, None)])
+@pytest.mark.parametrize(("seconds", "parts"), [(10.0, 5), (1.2, 4), (0.95, 3), (0.5, None)])
 def test_what_the_time_allows(prepared: Prepared, seconds: float, parts: int | None) -> None:
-    result = replace(_result(prepared, 0.1, 5), seconds=1.0)  # 1.25 times as many rows: 1.25 s for five parts, 0.75 for three
+    result = replace(_result(prepared, 0.1, 5), seconds=1.0)  # 1.25 times as many rows: 0.25 s for each of five parts
     assert prepared.grown == pytest.approx(1.25)
     events = Recorder()
     found = refit.again(prepared, [(result, 1.0)], _clock(seconds), events)
@@ -115,3 +115,16 @@ def test_a_small_form_that_is_much_worse_is_not_served(prepared: Prepared) -> No
 
     assert chosen(0.5) == {0: 1.0}, "over the limit, but the other one's loss is five times as large"
     assert chosen(0.104) == {1: 1.0}, "hardly worse, and small"
+
+
+@pytest.mark.parametrize(("price", "helps"), [(0.1, True), (0.9, False)])
+def test_what_costs_little_is_served_beside_a_model_that_costs_too_much(prepared: Prepared, price: float, helps: bool) -> None:
+    problem = prepared.problem
+    truth = problem.target[problem.scored].astype(float)[:, None]
+    draw = np.random.default_rng(3)
+    answers = [truth + 0.1 * draw.normal(size=truth.shape), truth + 0.15 * draw.normal(size=truth.shape)]
+    judge = ensemble.Judge(problem)
+    full = ensemble.greedy(judge, answers, (0, 1), lambda: False)
+    assert len(full.weights) == 2
+    form = ensemble.served(judge, answers, full, {0: 5.0, 1: price}.__getitem__, 1.0, few=True)
+    assert set(form.weights) == ({0, 1} if helps else {0})

@@ -21,7 +21,8 @@ _STEPS = 25
 _MOST_MEMBERS = 8
 _MOST_CELLS = 160_000  # of the predictions that the search looks at
 _CONFIDENCE = 0.8416  # one-sided 80 %: a larger model that is probably better is worth its microseconds, ...
-_TOO_MUCH = 1.1  # times the best member's loss: so much is not given up for a small model
+_LITTLE = 0.3  # of what a served model may cost
+TOO_MUCH = 1.1  # times the best member's loss: so much is not given up for a small model
 _WORTHWHILE = 0.005  # ... if its loss is smaller by this share: less did not carry over to unseen rows (bank marketing)
 
 
@@ -177,8 +178,8 @@ def served(
     judge: Judge, answers: Sequence[Floats], full: Blend, cost: Callable[[int], float], limit: float, *, few: bool
 ) -> Blend:
     """The smallest form that the best one does not clearly beat; where the rows are too `few` to tell, the best one, as
-    ensembles mostly are better. Forms whose cost is over `limit` only when there is no other, or the best member alone when
-    all others are much worse. `cost(index)` of a member, in the unit of `limit`."""
+    ensembles mostly are better. Forms whose cost is over `limit` only when there is no other, or the best member, with what
+    costs little beside it, when all others are much worse. `cost(index)` of a member, in the unit of `limit`."""
     ranked = sorted(full.weights, key=lambda index: (-full.weights[index], index))
     losses = {index: judge.loss(judge.part(answers[index])) for index in range(len(answers))}
     best = min(losses, key=lambda index: (losses[index], index))
@@ -188,8 +189,13 @@ def served(
     forms.append(greedy(judge, answers, range(len(answers)), lambda: False, cost=cost, limit=limit))
     affordable = [form for form in forms if sum(cost(index) for index in form.weights) <= limit] or forms[:1]
     top = min(affordable, key=lambda form: form.loss)
-    if top.loss > _TOO_MUCH * forms[0].loss:
-        return forms[0]
+    if top.loss > TOO_MUCH * forms[0].loss:
+        # It is served although it costs too much; what costs little beside it may help.
+        def added(index: int) -> float:
+            return 0.0 if index == best else cost(index)
+
+        top = greedy(judge, answers, range(len(answers)), lambda: False, cost=added, limit=_LITTLE * limit)
+        affordable = [forms[0], top]
     if few:
         return top
     reference = judge.part(mix(answers, top))

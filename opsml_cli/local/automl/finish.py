@@ -69,6 +69,8 @@ def finish(
     chosen, finished = _choose(prepared, results, clock, events)
     cut = _threshold(prepared, chosen, aim, events)
     searched = [replace(result.part, weight=weight) for result, weight in chosen.members]
+    answered = 0 if prepared.held is None else len(prepared.held.truth)
+    clock.expect(sum(serving_cost.seconds(part, answered) for part in searched))
     figures = _Figures.of(prepared, searched, cut)
     again = refit.again(prepared, chosen.members, clock, events) if refit.wanted(prepared) else None
     refitted = again is not None
@@ -128,12 +130,16 @@ def _choose(prepared: Prepared, results: Sequence[Result], clock: Clock, events:
     few = ensemble.few_to_tell(problem)
     shares = [serving_cost.share(result, few=few) for result in results]
 
+    def again(index: int) -> float:
+        return refit.seconds(results[index], prepared.grown, fewest=True) / available if refit.wanted(prepared) else 0.0
+
     def cost(index: int) -> float:
         # What cannot be fitted again on all rows in time is worth less than what can.
-        again = refit.seconds(results[index], prepared.grown, fewest=True) / available if refit.wanted(prepared) else 0.0
-        return max(shares[index], again)
+        return max(shares[index], again(index))
 
     form = full if whole else ensemble.served(judge, answers, full, cost, 1.0, few=few)
+    if not whole and sum(again(index) for index in form.weights) > 1.0:  # nor can it: then nothing need be
+        form = ensemble.served(judge, answers, full, lambda index: shares[index], 1.0, few=few)
     members = tuple((results[index], weight) for index, weight in form.weights.items())
     single = len(form.weights) == 1
     shown = full if single else form

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.errors import WorkFailedError
 from opsml_cli.domain.job import JobState, Limits, Trial
 from opsml_cli.domain.metric_names import higher_is_better
-from opsml_cli.local.automl import boosting, ensemble, linear, neural, portfolio, refit, scale, serving_cost, trials
+from opsml_cli.local.automl import boosting, ensemble, kernel, linear, neural, portfolio, refit, scale, serving_cost, trials
 from opsml_cli.local.automl.portfolio import Candidate
 from opsml_cli.local.automl.trials import Result
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LAG = 8  # trials: what a new one is drawn near was begun so long before it
 _PARENTS = 3
 _SLACK = 1.1  # a trial is expected to take this much longer than its like did
+_KERNEL_SHARE = 0.15  # of the time, for one trial: a kernel model that is not ready in time is nothing
+_FINISH = 1.5  # seconds after the last fit, whatever the model
 _ENOUGH = 0.7  # boosting that has this share of its expected time is worth it: the last rounds gain the least
 
 
@@ -44,6 +46,14 @@ class Clock:
     def end(self) -> float:
         """When the last fit must be done."""
         return self.started + self.total - self.finish
+
+    def ends_before(self, seconds: float) -> float:
+        """When the last fit must be done where answering with the model and writing it take `seconds`."""
+        return min(self.end, self.started + self.total - min(_FINISH + seconds, 0.4 * self.total))
+
+    def expect(self, seconds: float) -> None:
+        """From now on it is known that answering with the model and writing it take `seconds`."""
+        self.finish = self.started + self.total - self.ends_before(seconds)
 
     def spend(self, seconds: float) -> None:
         """Count work of an earlier process; enough is left for finishing."""
@@ -64,6 +74,7 @@ class Plan:
     fingerprint: str
     grown: float  # how many rows a refit learns from, for each row of the search
     encoding: float  # seconds that a refit takes before it fits anything
+    answered: int = 0  # rows that the served model answers after the search, for its figures
 
 
 class Search:
@@ -77,6 +88,7 @@ class Search:
         self._lock = threading.Lock()
         self._running: dict[int, Future[None]] = {}
         self._few = ensemble.few_to_tell(problem)
+        self._costs: dict[str, tuple[float, float]] = {}
         self._looked_at = 0  # results, when `members` was last told
         self.members: list[Result] = []
         self.results: list[Result] = []
@@ -141,8 +153,11 @@ class Search:
         unfit = {
             portfolio.LINEAR[problem.task]: linear.too_large(problem),
             portfolio.NEURAL: neural.unfit(problem),
+            portfolio.KERNEL[problem.task]: kernel.unfit(problem),
         }
         usable = [name for name in self._plan.algorithms if not unfit.get(name)]
+        if kernel.seconds(problem) > _KERNEL_SHARE * self._plan.clock.total:
+            usable = [name for name in usable if name not in portfolio.KERNEL.values()] or usable
         if not usable:
             wanted = Candidate(self._plan.algorithms[0])
             reason = "the table is too large for a model of this kind"
@@ -215,7 +230,7 @@ class Search:
         self._looked_at = len(results)
         judge = ensemble.Judge(self._problem)
         answers = [result.answer for result in results]
-        shares = [serving_cost.share(result, few=True) for result in results]
+        shares = [self._cost(result)[0] for result in results]
         full = ensemble.greedy(judge, answers, range(len(results)), lambda: False)
         form = ensemble.served(judge, answers, full, lambda index: shares[index], 1.0, few=True)
         with self._lock:
@@ -230,27 +245,52 @@ class Search:
 
     def _useful_when_cut(self, candidate: Candidate) -> bool:
         """Whether a trial that the deadline ends is kept as far as it came: its figures are of rows it has not seen."""
-        return candidate.algorithm != portfolio.LINEAR[self._problem.task]
+        task = self._problem.task
+        return candidate.algorithm not in (portfolio.LINEAR[task], portfolio.KERNEL[task])
 
     def deadline(self) -> float:
         """When trials must be done, so that the members of the final model can be fitted once more on all rows."""
         clock = self._plan.clock
         with self._lock:
-            ranked = self.members or sorted(self.results, key=self._loss)[: 5 if self._few else 3]
+            ranked, results = self.members, sorted(self.results, key=self._loss)
+        ranked = ranked or self._servable(results)[: 5 if self._few else 3]
         if not ranked:
             # Of what is left, not of the whole: on a busy machine preparing may have taken long. Where one part validates, the
             # table is large for the time: one trial that comes far is worth more than two.
             return time.monotonic() + (0.85 if len(self._problem.folds) == 1 else 0.5) * clock.left()
         grown, most = self._plan.grown, 0.3 * clock.total
-        if (
-            min(refit.seconds(each, grown, fewest=True) for each in ranked[: 5 if self._few else 1]) + self._plan.encoding
-            > most
-        ):
-            return clock.end  # no time would be enough: search on
+        looked_at = ranked if self._few else ranked[:1]
+        end = clock.ends_before(sum(self._cost(result)[1] for result in looked_at))
+        # What no time would be enough for is not waited for: of few rows the others are fitted again without it, or nothing is.
+        able = [r for r in looked_at if refit.seconds(r, grown, fewest=True) + self._plan.encoding <= most]
+        if not able or self._much_worse(min(map(self._lost, able)), min(map(self._lost, looked_at))):
+            return end
+        ranked = able if self._few else ranked
         each = [refit.seconds(result, grown) for result in ranked]
         # On many rows one model is served more often than three: half of the others' time is a fair bet.
         reserve = sum(each) if self._few else each[0] + 0.5 * sum(each[1:])
-        return clock.end - min(most, _SLACK * reserve + self._plan.encoding + (0.2 if not self.members else 1.0))
+        return end - min(most, _SLACK * reserve + self._plan.encoding + (0.2 if not self.members else 1.0))
+
+    def _servable(self, ranked: list[Result]) -> list[Result]:
+        """Of results, the best first, those that may be served: not what is too large, unless all others are much worse."""
+        small = [result for result in ranked if self._cost(result)[0] <= 1.0]
+        return ranked if not small or self._much_worse(self._lost(small[0]), self._lost(ranked[0])) else small
+
+    @staticmethod
+    def _much_worse(lost: float, least: float) -> bool:
+        """So much worse that nobody would serve the smaller one for its size, or for having been fitted again."""
+        return lost > ensemble.TOO_MUCH * least
+
+    def _lost(self, result: Result) -> float:
+        value = result.metrics.get(self._problem.metric, math.nan)
+        return 1.0 - value if higher_is_better(self._problem.metric) else value
+
+    def _cost(self, result: Result) -> tuple[float, float]:
+        """(share, seconds) of serving_cost; told once, as texts of many megabytes take a while to look through."""
+        if result.trial not in self._costs:
+            seconds = serving_cost.seconds(result.part, self._plan.answered)
+            self._costs[result.trial] = (serving_cost.share(result, few=self._few), seconds)
+        return self._costs[result.trial]
 
     def _loss(self, result: Result) -> float:
         value = result.metrics.get(self._problem.metric, math.nan)

@@ -17,9 +17,12 @@ _LEAVES_POWER = 0.55
 _LINEAR_LEAVES = 1.3  # times as long
 _BOOSTER = 2.0
 _LINEAR = 40.0
+_CELL = 0.003  # of a kernel: a number of a landmark
 _MOST = 400.0
 _MOST_OF_FEW = 900.0  # where the rows are few, more members are worth their time
 _MOST_TIMES = 4  # as much for three classes and more, each of which has its own trees
+_AT_ONCE = 0.6  # of many rows at once, for each (measured: 0.47 and 0.66)
+_BYTE = 3e-8  # seconds (measured: 2.9 of 96 MB)
 _MOST_BYTES = 25_000_000
 
 
@@ -37,7 +40,14 @@ def microseconds(part: Part) -> float:
     for text in part.boosters:
         slower = _LINEAR_LEAVES if linear_leaves(text) else 1.0
         trees += slower * _TREE_OF_ONE_LEAF * sum(count**_LEAVES_POWER for count in leaves(text))
-    return _LINEAR * len(part.linear) + _BOOSTER * len(part.boosters) + trees
+    near = sum(_CELL * float(arrays["points"].size + arrays["codes"].size) for arrays in part.linear if "points" in arrays)
+    return _LINEAR * len(part.linear) + _BOOSTER * len(part.boosters) + trees + near
+
+
+def seconds(part: Part, rows: int) -> float:
+    """What writing the part, reading it as often as its proof does, and answering `rows` at once take, about."""
+    size = sum(len(text) for text in part.boosters)
+    return _AT_ONCE * rows * microseconds(part) / 1e6 + _BYTE * size
 
 
 def leaves(text: str) -> list[int]:

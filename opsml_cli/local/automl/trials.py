@@ -14,7 +14,7 @@ from opsml_cli.domain.job import Task
 from opsml_cli.local import leftovers
 from opsml_cli.local.automl import boosting, metrics, scoring
 from opsml_cli.local.automl.model_folder import Part
-from opsml_cli.local.automl.portfolio import FORESTS, LIGHTGBM, NEURAL, Candidate
+from opsml_cli.local.automl.portfolio import FORESTS, KERNEL, LIGHTGBM, NEURAL, Candidate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,10 +66,12 @@ def run(
         from opsml_cli.local.automl import forest
 
         return forest.run(problem, binned, candidate, watch, workers)
-    from opsml_cli.local.automl import linear, neural
+    from opsml_cli.local.automl import kernel, linear, neural
 
     if candidate.algorithm == NEURAL:
         return neural.run(problem, candidate.parameters, watch, candidate.algorithm, workers=workers, rounds=rounds)
+    if candidate.algorithm in KERNEL.values():
+        return kernel.run(problem, candidate.parameters, watch, candidate.algorithm, workers)
     return linear.run(problem, candidate.parameters, watch, candidate.algorithm, workers)
 
 
