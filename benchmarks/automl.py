@@ -1,6 +1,6 @@
 """`opsml train automl` beside other AutoML tools: the same rows, the same budget, one at a time, on data none has seen.
 
-    python benchmarks/automl.py [--set bank|tables|large|served|leakage|budget] [--engines opsml,autogluon-best,…]
+    python benchmarks/automl.py [--set bank|tables|packaged|large|served|leakage|budget] [--engines opsml,autogluon-best,…]
                                 [--seconds 60] [--seeds 0,1,2] [--ours opsml] [--work DIR] [--report] [--data DIR]
 
 Each tool gets a virtual environment of its own below DIR (made on first use; the whole is some gigabytes), each finished
@@ -10,6 +10,7 @@ hours: run it on a quiet machine, for the budget is time. H2O needs a Java.
 bank: bank marketing, AUC, differences by a bootstrap over groups of identical rows, all seeds together.
 tables: the data sets of DIR/tabular and those that scikit-learn ships, paired splits, mean rank, and a t-test corrected for
 resampling (Nadeau and Bengio).
+packaged: thirty-two more data sets, which two packages carry (automl_packaged.py), otherwise as tables.
 large: tables that are made up, of 100,000 rows and of a million, otherwise as tables.
 served, leakage, budget: opsml alone; exit 1 when the served model of bank marketing is larger or slower than promised, when the
 leaking column is not told with both figures, or when a training of a hundred rows, of bank marketing or of a million rows takes
@@ -31,6 +32,7 @@ import numpy as np
 import pandas as pd
 from automl_checks import budget, leakage, served
 from automl_data import DataSet, bank, made_up, split, tables
+from automl_packaged import packaged
 from automl_statistics import bootstrap, corrected, loss, ranks, shown_metric
 
 HERE = Path(__file__).resolve().parent
@@ -181,7 +183,7 @@ def report_tables(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--set", choices=("bank", "tables", "large", "served", "leakage", "budget"), default="bank")
+    parser.add_argument("--set", choices=("bank", "tables", "packaged", "large", "served", "leakage", "budget"), default="bank")
     parser.add_argument("--engines", default=None, help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--only", default=None, help="names of data sets, with commas")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -196,17 +198,20 @@ def main() -> int:
     usual = peers if options.set == "bank" else ["opsml", "autogluon-best", "flaml"]
     engines = options.engines.split(",") if options.engines else usual
     unknown = [engine for engine in engines if engine not in ENGINES]
-    if unknown or not options.data.is_dir():
+    absent = options.set not in ("packaged", "large") and not options.data.is_dir()
+    if unknown or absent:
         print(f"unknown: {unknown}" if unknown else f"no folder {options.data}: --data DIR", file=sys.stderr)
         return 2
+    work = options.work.absolute()
+    work.mkdir(parents=True, exist_ok=True)
     if options.set == "large":
         sets = [made_up(100_000), made_up(1_000_000)]
+    elif options.set == "packaged":
+        sets = packaged(work)
     else:
         sets = [bank(options.data)] if options.set == "bank" else tables(options.data)
     if options.only:
         sets = [data for data in sets if data.name in options.only.split(",")]
-    work = options.work.absolute()
-    work.mkdir(parents=True, exist_ok=True)
     if options.set in ("served", "leakage", "budget"):
         kept = {"served": served, "leakage": leakage, "budget": budget}[options.set](bank(options.data), work, options.seconds)
         return 0 if kept else 1

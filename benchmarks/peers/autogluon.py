@@ -17,6 +17,7 @@ from autogluon.tabular import TabularPredictor
 folder, target, task, seconds, _, answer, variant = sys.argv[1:8]
 train, test = pd.read_csv(f"{folder}/train.csv"), pd.read_csv(f"{folder}/test.csv")
 binary = task == "classification" and train[target].nunique() == 2
+kind = "regression" if task == "regression" else "binary" if binary else "multiclass"
 metric = "root_mean_squared_error" if task == "regression" else "roc_auc" if binary else "log_loss"
 options = {
     "best": {"presets": "best_quality", "num_stack_levels": 0, "dynamic_stacking": False},
@@ -27,7 +28,7 @@ options = {
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 with tempfile.TemporaryDirectory() as work:
     started = time.perf_counter()
-    predictor = TabularPredictor(label=target, eval_metric=metric, path=work, verbosity=1)
+    predictor = TabularPredictor(label=target, problem_type=kind, eval_metric=metric, path=work, verbosity=1)
     predictor.fit(train, time_limit=float(seconds), num_cpus=cores, **options)
     elapsed = time.perf_counter() - started
     if task == "regression":
