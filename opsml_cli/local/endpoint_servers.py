@@ -58,8 +58,9 @@ class EndpointServers:
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Threads of native libraries sleep between requests instead of spinning.
         environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        said = place.output.stat().st_size if place.output.exists() else 0
         pid = spawn_detached(SERVER, [str(self._layout.root), record.name], output=place.output, environment=environment)
-        place.write_launch(Launch(pid, start_time(pid)))
+        place.write_launch(Launch(pid, start_time(pid), said))
 
     def note(self, record: EndpointRecord, reason: str, deployment: str) -> None:
         """A line in the server's log of a deployment that no server tries."""
@@ -79,7 +80,7 @@ class EndpointServers:
                 if record.desired == RUNNING and timeout == START_SECONDS:
                     raise WorkFailedError(
                         f"the server of endpoint {record.name!r} ended while it started",
-                        cause=_last_line(place),
+                        cause=place.last_words(),
                         fix=f"opsml logs {record.name}",
                     )
                 return
@@ -126,11 +127,3 @@ class EndpointServers:
         with suppress(OSError):
             shutil.rmtree(folder)
         lock.release()
-
-
-def _last_line(place: Place) -> str | None:
-    try:
-        lines = place.output.read_text("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return None
-    return lines[-1][:300] if lines else None

@@ -332,8 +332,9 @@ class LocalEndpoints:
         applied = record.generation
         if running and not unfinished:
             applied = self._servers.applied(record)
+        words = self._servers.place(record).last_words() if unfinished and not alive else None
         deployments = tuple(
-            self._deployment(record, each, alive=alive, applied=applied) for each in record.deployments.values()
+            self._deployment(record, each, alive=alive, applied=applied, words=words) for each in record.deployments.values()
         )
         return OnlineEndpoint(
             name=record.name,
@@ -354,13 +355,20 @@ class LocalEndpoints:
 
     @staticmethod
     def _deployment(
-        record: EndpointRecord, deployment: DeploymentRecord, *, alive: bool, applied: int | None = None
+        record: EndpointRecord,
+        deployment: DeploymentRecord,
+        *,
+        alive: bool,
+        applied: int | None = None,
+        words: str | None = None,
     ) -> Deployment:
-        """`alive`: whether a process works on it. A success counts once the server has taken it up (`applied`)."""
+        """`alive`: whether a process works on it; `words`: the last ones of a process that has ended. A success counts once
+        the server has taken it up (`applied`)."""
         state, detail = deployment.state, deployment.detail
         if state in UNFINISHED and not alive:
             state = DeploymentState.FAILED
-            detail = "the server process ended before the deployment was ready; deploy again to go on"
+            reason = f" ({words})" if words else ""
+            detail = f"the server process ended before the deployment was ready{reason}; deploy again to go on"
         elif state is DeploymentState.SUCCEEDED and applied is not None and applied < deployment.settled:
             state = DeploymentState.UPDATING
         shown = deployment.shown

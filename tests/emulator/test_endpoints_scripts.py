@@ -113,7 +113,13 @@ def test_changed_files_are_not_loaded_again(trusting: Emulated, ml: Any, files: 
 
 @pytest.mark.parametrize(
     ("text", "word"),
-    [("def init(): raise ValueError('no weights')\ndef run(x): pass", "no weights"), ("x = 1", "no function run")],
+    [
+        ("def init(): raise ValueError('no weights')\ndef run(x): pass", "no weights"),
+        ("import sys\ndef init(): sys.exit('no licence')\ndef run(x): pass", "no licence"),
+        ("import os\ndef init(): os.abort()\ndef run(x): pass", "Fatal Python error: Aborted"),
+        ("x = 1", "no function run"),
+    ],
+    ids=["raises", "exits", "crashes", "no-run"],
 )
 def test_a_script_that_does_not_start_fails_the_deployment(
     ml: Any, files: Path, deployment: Callable[..., Any], text: str, word: str
@@ -123,9 +129,27 @@ def test_a_script_that_does_not_start_fails_the_deployment(
 
     (files / "src" / "score.py").write_text(text)
     ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name="broken", auth_mode="key")).result()
-    with pytest.raises(HttpResponseError, match=word):
-        ml.online_deployments.begin_create_or_update(deployment("broken"), skip_script_validation=True).result()
-    ml.online_endpoints.begin_delete("broken").result()
+    try:
+        with pytest.raises(HttpResponseError, match=word):
+            ml.online_deployments.begin_create_or_update(deployment("broken"), skip_script_validation=True).result()
+    finally:
+        ml.online_endpoints.begin_delete("broken").result()
+
+
+def test_a_script_that_exits_while_it_answers_fails_that_request_alone(
+    trusting: Emulated, ml: Any, files: Path, deployment: Callable[..., Any]
+) -> None:
+    from azure.ai.ml.entities import ManagedOnlineEndpoint
+
+    (files / "src" / "score.py").write_text("import sys\ndef run(body): return 1 if body == '1' else sys.exit(body)")
+    endpoint = ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name="exits", auth_mode="key")).result()
+    ml.online_deployments.begin_create_or_update(deployment("exits"), skip_script_validation=True).result()
+    endpoint.traffic = {"blue": 100}
+    ml.online_endpoints.begin_create_or_update(endpoint).result()
+    key = ml.online_endpoints.get_keys("exits").primary_key
+    with trusting.plain() as plain:
+        url, headers = f"{trusting.url}/_online/exits/score", {"authorization": f"Bearer {key}"}
+        assert [plain.post(url, content=body, headers=headers).status_code for body in ("1", "2", "1")] == [200, 424, 200]
 
 
 BATCH = """

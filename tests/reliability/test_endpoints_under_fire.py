@@ -136,6 +136,24 @@ def test_deploying_again_brings_a_dead_endpoint_back(models: LocalWorkspace) -> 
     until(lambda: models.online_endpoints.get("bank").running)
 
 
+def test_a_server_that_cannot_say_how_it_stands_goes_on_and_says_it_later(models: LocalWorkspace) -> None:
+    operations = models.online_endpoints
+    deploy(models, models.models.get(AssetRef("bank", "1")))
+    folder = models.root / "endpoints/bank"
+    word = folder / "server.json"
+    word.rename(folder / "kept.json")
+    word.mkdir()  # no file can take its place
+    with models.store.write() as connection:
+        record = endpoint_records.read(connection, "bank")
+        assert record is not None and record.record_requests(not record.insights)
+        endpoint_records.save(connection, record)
+    until(lambda: "could not be followed" in (folder / "logs/server.jsonl").read_text())
+    assert operations.score("bank", ScoreRequest([ROW])).rows == 1
+    word.rmdir()
+    until(word.exists)
+    assert status(models)["applied"] == record.generation
+
+
 def test_a_deployment_whose_server_died_is_failed_and_can_be_repeated(models: LocalWorkspace) -> None:
     operations = models.online_endpoints
     operations.begin_deploy(DeploySpec(AssetRef("bank", "1"), "bank", "blue"))

@@ -309,7 +309,7 @@ class ScoringApp:
         except BadRequest as error:
             error.dialect = error.dialect or dialect
             return 400, error.body(), JSON, []
-        except Exception as error:  # a model may raise anything; the server lives on
+        except (Exception, SystemExit) as error:  # a model may raise anything; the server lives on
             return self._failed(live, error)
         headers: Headers = []
         self.metrics.rows[live.deployment] += len(call.rows)
@@ -323,10 +323,10 @@ class ScoringApp:
     def _scripted(self, live: Live, scorer: ScriptScorer, body: bytes) -> Reply:
         try:
             return 200, scorer.answer(body), JSON, []
-        except Exception as error:  # a script may raise anything; the server lives on
+        except (Exception, SystemExit) as error:  # a script may raise anything; the server lives on
             return self._failed(live, error)
 
-    def _failed(self, live: Live, error: Exception) -> Reply:
+    def _failed(self, live: Live, error: BaseException) -> Reply:
         if self._report is not None:
             self._report(live.deployment, f"the model failed: {type(error).__name__}: {error}")
         text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}

@@ -48,7 +48,7 @@ def load(root: Path, endpoint: str, deployment: str, release: Release) -> Live:
         raise NotServableError(error.message + (f" ({error.cause})" if error.cause else "")) from error
     except BadRequest as error:
         raise NotServableError(f"the model refuses its own example row: {error.message}") from error
-    except Exception as error:  # a foreign model may raise anything
+    except (Exception, SystemExit) as error:  # a foreign model may raise anything
         raise NotServableError(f"the model does not load: {type(error).__name__}: {error}") from error
     finally:
         store.close()

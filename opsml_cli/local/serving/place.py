@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from typing import TypeVar
 from opsml_cli.content.files import temporary_name
 
 T = TypeVar("T")
+_WORDS_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,12 @@ class ServerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """The process that was started last to be the server; it may not hold the lock yet."""
+    """The process that was started last to be the server; it may not hold the lock yet. What it says goes to the server's
+    output from byte `said` on."""
 
     pid: int
     started: float | None
+    said: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,20 @@ class Place:
 
     def launch(self) -> Launch | None:
         return self._read("launch.json", Launch)
+
+    def last_words(self) -> str | None:
+        """What the process that was started last said of its end, at most 300 characters; None when it said nothing."""
+        launch = self.launch()
+        try:
+            with self.output.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(launch.said if launch is not None else 0, size - _WORDS_BYTES))
+                lines = [each.strip() for each in file.read().decode("utf-8", "replace").splitlines() if each.strip()]
+        except OSError:
+            return None
+        # Below a crash of the interpreter its threads are listed.
+        crash = next((each for each in lines if each.startswith("Fatal Python error")), None)
+        return (crash or lines[-1])[:300] if lines else None
 
     def write_status(self, status: ServerStatus) -> None:
         self._write("server.json", status)

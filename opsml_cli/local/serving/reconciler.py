@@ -98,10 +98,17 @@ class Reconciler(threading.Thread):
             try:
                 self._turn()
             except OpsmlError as error:
-                self._journal.write("error", f"the workspace database could not be read: {error.message}")
-                self._wake.wait(1.0)
+                self._again(f"the workspace database could not be read: {error.message}")
+            except Exception as error:  # a full disk, say: what serves goes on
+                self._again(f"the record could not be followed: {type(error).__name__}: {error}")
             self._wake.wait(IDLE_SECONDS if self._quiet() else POLL_SECONDS)
             self._wake.clear()
+
+    def _again(self, reason: str) -> None:
+        """After a moment the record is read again, whether anybody wrote or not."""
+        self._journal.write("error", reason)
+        self._data_version = -1
+        self._wake.wait(1.0)
 
     def stop(self) -> None:
         self._stopping = True

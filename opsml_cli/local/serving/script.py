@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -124,17 +124,23 @@ def _environment(said: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        # Only what is different: for other threads no variable is gone for a moment.
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
 @contextmanager
 def _importing(folder: Path) -> Iterator[None]:
     """Modules beside the script are found while it loads; no compiled files are left there."""
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    sys.path.insert(0, str(folder))
+    # In new lists: an import of another thread, which goes through the list, would miss an entry where one is taken out.
+    sys.path = [str(folder), *sys.path]
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        rest = list(sys.path)
+        with suppress(ValueError):  # the script took it out
+            rest.remove(str(folder))
+        sys.path = rest
         sys.dont_write_bytecode = written

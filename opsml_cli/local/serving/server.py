@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(place.lock, lambda: _wanted(store, endpoint) is not None)
         if lock is None:
+            if _wanted(store, endpoint) is not None:
+                _say(f"another process held {place.lock} for {LOCK_SECONDS:g} s")
             return 0
         place.forget_status()
     record = _wanted(store, endpoint)
@@ -64,10 +66,16 @@ def main(arguments: list[str]) -> int:
             _lead(Path(root), record, journal, store)
     except Exception as error:  # the last word before the end belongs into the log
         journal.write("error", f"the server ends: {type(error).__name__}: {error}")
+        _say(f"{type(error).__name__}: {error}")
         raise
     finally:
         store.close()
     return 0
+
+
+def _say(word: str) -> None:
+    """A last word, kept where a starting process's are looked for."""
+    print(word, file=sys.__stderr__, flush=True)
 
 
 def _wanted(store: Store, endpoint: str) -> EndpointRecord | None:
