@@ -145,7 +145,7 @@ def _serve(
     duties: Callable[[Callable[[], bool]], Any] | None = None,
     speak: Callable[[Word], None] | None = None,
 ) -> None:
-    """Answer on `listener` until the record says otherwise. Models are loaded while uvicorn is imported."""
+    """Answer on `listener` until the record says otherwise."""
     from opsml_cli.local.serving.app import ScoringApp
     from opsml_cli.local.serving.reconciler import Reconciler
     from opsml_cli.local.telemetry import Recorder
@@ -181,10 +181,11 @@ def _serve(
         speak=speak,
     )
     following.append(reconciler)
+    # What serves is imported before models and scripts are: foreign code changes what is found, and where.
+    server = _server(app, int(listener.getsockname()[1]))
     reconciler.start()
     if speak is not None:
         threading.Thread(target=_end_with_leader, args=(end,), daemon=True).start()
-    server = _server(app, int(listener.getsockname()[1]))
     # Until the models that were live are live again, clients wait in the socket's queue.
     while not (reconciler.ready.wait(0.05) or ended.is_set()):
         pass
