@@ -82,6 +82,14 @@ def test_what_the_time_allows(prepared: Prepared, seconds: float, parts: int | N
     assert any("no time to fit" in line for line in events.lines) == (parts is None)
 
 
+def test_the_heaviest_member_has_the_parts_that_there_is_time_for(prepared: Prepared) -> None:
+    light, heavy = (replace(_result(prepared, 0.1, 5), trial=name, seconds=1.0) for name in "01")
+    # A part takes 0.275 s with the slack that is allowed: seven fit.
+    found = refit.again(prepared, [(light, 0.4), (heavy, 0.6)], _clock(2.0), Recorder())
+    assert found is not None
+    assert [len(part.boosters) for part in found[0]] == [3, 4]
+
+
 def test_the_leaves_are_those_that_lightgbm_counts(prepared: Prepared) -> None:
     for text in _result(prepared, 0.3, 30).part.boosters:
         told = lightgbm.Booster(model_str=text).dump_model()["tree_info"]

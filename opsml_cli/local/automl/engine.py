@@ -45,7 +45,7 @@ def train(spec: AutoMLSpec, tables: Tables, folder: Path, events: Events, starte
     finishing = max(_finish_seconds(problem), 0.7 * _by_column(problem) * (time.monotonic() - began))
     clock = Clock(began if started is None else started, spec.limits.timeout_seconds, finishing)
     again = refit.encoding_seconds(prepared) if refit.wanted(prepared) else 0.0
-    held = 0 if prepared.held is None else len(prepared.held.truth)
+    held = prepared.answered
     plan = Plan(spec.limits, allowed, clock, folder / "trials", prepared.fingerprint(), prepared.grown, again, held)
     plan.folder.mkdir(parents=True, exist_ok=True)
     search = Search(problem, plan, events)

@@ -61,6 +61,11 @@ class Prepared:
         """How many rows a refit learns from, for each row of the search."""
         return len(self.values) / max(1, len(self.problem.target))
 
+    @property
+    def answered(self) -> int:
+        """How many rows the model answers after the search, for its figures."""
+        return 0 if self.held is None else len(self.held.truth)
+
     def fingerprint(self) -> str:
         """Names the work: trials under another fingerprint are not this training's."""
         digest = hashlib.sha256()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # rounds, or large steps), boosters on all rows that differ by their seeds alone beat boosters that each leave some rows out.
 MORE_ROUNDS = 1.15
 _LEARNED_MUCH = 8.0  # rounds times learning rate
-_SLACK = 1.1  # one part less costs little, one that is not ready in time costs all
+_SLACK = 1.1
 _MORE_OF_RANDOM_TREES = 1.3  # as long: they learn from all rows, and the search did nothing that is left out here
 
 
@@ -39,30 +39,46 @@ def again(
     """The members (result, weight), fitted on all rows with the rounds that the search found, and the encoding of these rows.
     None, and a line in the log, without the time for it."""
     late = "no time to fit the model again on all rows: it has learned from the training rows alone"
-    count = len(prepared.problem.folds)
-    for parts in range(count, _fewest(count) - 1, -1):
-        needed = _SLACK * sum(seconds(result, prepared.grown) for result, _ in members) * parts / count
-        if needed + encoding_seconds(prepared) <= available(clock):
-            break
-    else:
+    counts = _parts(prepared, members, available(clock) - encoding_seconds(prepared))
+    if counts is None:
         events.log(late)
         return None
     events.phase("Fitting the chosen model on all rows")
+    count = len(prepared.problem.folds)
     problem, encoding = for_refit(prepared)
-    problem = replace(problem, folds=problem.folds[:parts])
+    problem = replace(problem, folds=problem.folds[: max(counts)])
     most, whole = boosting.Binned(problem), boosting.Binned(_of_everything(problem))
     watch = boosting.Watch(clock.end + 0.5 * clock.finish, False, events.stop_requested)
     made = []
     try:
-        for result, weight in members:
+        for (result, weight), parts in zip(members, counts, strict=True):
             rows = whole if count == 1 or _bears_all(result) else most
             rounds = _rounds(result, parts, 1.0 if count == 1 else MORE_ROUNDS)
-            part, _, _ = trials.run(rows.problem, rows, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
+            own = replace(rows.problem, folds=rows.problem.folds[:parts])
+            part, _, _ = trials.run(own, rows, result.candidate, watch, workers=boosting.cores(), rounds=rounds)
             made.append(replace(part, weight=weight))
     except boosting.StoppedError:
         events.log(late)
         return None
     return made, encoding
+
+
+def _parts(prepared: Prepared, members: Sequence[tuple[Result, float]], time: float) -> list[int] | None:
+    """How many parts of each member can be fitted in `time` seconds: those that weigh most have more where there is no time
+    for all. None when there is not even time for the fewest."""
+    count = len(prepared.problem.folds)
+    one = [_SLACK * seconds(result, prepared.grown) / count for result, _ in members]
+    counts = [_fewest(count)] * len(members)
+    left = time - sum(one) * _fewest(count)
+    if left < 0:
+        return None
+    heaviest = sorted(range(len(members)), key=lambda index: -members[index][1])
+    for _ in range(_fewest(count), count):
+        for index in heaviest:
+            if one[index] <= left:
+                counts[index] += 1
+                left -= one[index]
+    return counts
 
 
 def available(clock: Clock) -> float:
@@ -75,12 +91,17 @@ def encoding_seconds(prepared: Prepared) -> float:
     return prepared.encoding_seconds * prepared.grown
 
 
-def seconds(result: Result, grown: float, *, fewest: bool = False) -> float:
-    """What fitting the result's candidate again is expected to take, with as many parts as it has or with the fewest: no
-    round past the best, nothing to evaluate, but more rows and rounds than a fold has."""
-    parts = max(1, len(result.rounds))
+def seconds(result: Result, grown: float) -> float:
+    """What fitting the result's candidate again is expected to take, with as many parts as it has: no round past the best,
+    nothing to evaluate, but more rows and rounds than a fold has."""
     more = _MORE_OF_RANDOM_TREES if result.candidate.algorithm == RANDOM_TREES else 1.0
-    return result.seconds * grown * more * (_fewest(parts) / parts if fewest else 1.0)
+    return result.seconds * grown * more
+
+
+def least(result: Result, grown: float) -> float:
+    """What fitting it again takes with the fewest parts, and a little more: one that is not ready in time costs all."""
+    parts = max(1, len(result.rounds))
+    return _SLACK * seconds(result, grown) * _fewest(parts) / parts
 
 
 def _fewest(parts: int) -> int:

@@ -262,7 +262,7 @@ class Search:
         looked_at = ranked if self._few else ranked[:1]
         end = clock.ends_before(sum(self._cost(result)[1] for result in looked_at))
         # What no time would be enough for is not waited for: of few rows the others are fitted again without it, or nothing is.
-        able = [r for r in looked_at if refit.seconds(r, grown, fewest=True) + self._plan.encoding <= most]
+        able = [r for r in looked_at if refit.least(r, grown) + self._plan.encoding <= most]
         if not able or self._much_worse(min(map(self._lost, able)), min(map(self._lost, looked_at))):
             return end
         ranked = able if self._few else ranked
