@@ -72,9 +72,9 @@ def test_forests_take_all_rows_and_no_more_trees(prepared: Prepared) -> None:
     assert [lightgbm.Booster(model_str=text).num_trees() for text in found[0][0].boosters] == [10] * 5
 
 
-@pytest.mark.parametrize(("seconds", "parts"), [(10.0, 5), (1.2, 4), (0.95, 3), (0.5, None)])
+@pytest.mark.parametrize(("seconds", "parts"), [(100.0, 5), (12.0, 4), (9.5, 3), (5.0, None)])
 def test_what_the_time_allows(prepared: Prepared, seconds: float, parts: int | None) -> None:
-    result = replace(_result(prepared, 0.1, 5), seconds=1.0)  # 1.25 times as many rows: 0.25 s for each of five parts
+    result = replace(_result(prepared, 0.1, 5), seconds=10.0)  # 1.25 times as many rows: 2.5 s for each of five parts
     assert prepared.grown == pytest.approx(1.25)
     events = Recorder()
     found = refit.again(prepared, [(result, 1.0)], _clock(seconds), events)
@@ -83,9 +83,9 @@ def test_what_the_time_allows(prepared: Prepared, seconds: float, parts: int | N
 
 
 def test_the_heaviest_member_has_the_parts_that_there_is_time_for(prepared: Prepared) -> None:
-    light, heavy = (replace(_result(prepared, 0.1, 5), trial=name, seconds=1.0) for name in "01")
-    # A part takes 0.275 s with the slack that is allowed: seven fit.
-    found = refit.again(prepared, [(light, 0.4), (heavy, 0.6)], _clock(2.0), Recorder())
+    light, heavy = (replace(_result(prepared, 0.1, 5), trial=name, seconds=10.0) for name in "01")
+    # A part takes 2.75 s with the slack that is allowed: seven fit.
+    found = refit.again(prepared, [(light, 0.4), (heavy, 0.6)], _clock(20.5), Recorder())
     assert found is not None
     assert [len(part.boosters) for part in found[0]] == [3, 4]
 
