@@ -26,7 +26,7 @@ _CONSTANT = """
 import socket, sys
 import uvicorn
 from opsml_cli.guard import Guard, loopback_names
-from opsml_cli.local.serving.protocol import BoundedProtocol
+from opsml_cli.http_protocol import BoundedProtocol
 BODY = b'["no"]'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"6")]
 async def app(scope, receive, send):

@@ -201,7 +201,7 @@ def _server(app: Any, port: int) -> Server:
     import uvicorn
 
     from opsml_cli.guard import Guard, loopback_names
-    from opsml_cli.local.serving.protocol import BoundedProtocol
+    from opsml_cli.http_protocol import BoundedProtocol
 
     config = uvicorn.Config(
         Guard(app, loopback_names(port)),
