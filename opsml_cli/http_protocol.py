@@ -35,11 +35,6 @@ _log = logging.getLogger("opsml.http")
 Refused = Callable[[int, str], None]  # status and reason
 
 
-def log_refusal(status: int, reason: str) -> None:
-    """What a server without a journal does with the refusals of its protocol."""
-    _log.warning("refused with %d: %s", status, reason)
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """Refuses a head that is too large (431) or too slow (408), a body that is too slow (408) or badly framed (400, 431),
     and connections that are too many (429)."""
@@ -50,7 +45,6 @@ class BoundedProtocol(HttpToolsProtocol):
     max_connections: ClassVar[int] = CONNECTIONS
     drain_seconds: ClassVar[float] = DRAIN_SECONDS
     drain_bytes: ClassVar[int] = DRAIN_BYTES
-    refused: ClassVar[Refused] = staticmethod(log_refusal)
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -63,6 +57,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._farewell: bytes | None = None  # a refusal that waits for them
         self._ended = False  # nothing more will be read: closing needs no patience
         self._timer: asyncio.TimerHandle | None = None
+
+    def refused(self, status: int, reason: str) -> None:
+        """Called for each refusal."""
+        _log.warning("refused with %d: %s", status, reason)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         patient = _Patient(transport, self)
@@ -282,6 +280,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def deaf(self) -> bool:
         """Whether what comes is thrown away."""
         return self._part == _DEAF
+
+
+def reporting(refused: Refused) -> type[BoundedProtocol]:
+    """The protocol for a server that counts its refusals."""
+
+    class Reporting(BoundedProtocol):
+        def refused(self, status: int, reason: str) -> None:
+            refused(status, reason)
+
+    return Reporting
 
 
 class _Patient:
