@@ -174,47 +174,74 @@ class Call:
 
     def reply(self, results: list[Any]) -> object:
         """What to send as JSON: `results` in the dialect's own shape."""
-        if self.dialect is Dialect.MLFLOW:
-            return results
-        if self.dialect is Dialect.AUTOML_V2:
-            return {"Results": results}
-        return json.dumps({"result": results})
+        return in_dialect(self.dialect, results)
+
+
+def in_dialect(dialect: Dialect, results: object) -> object:
+    """What to send as JSON for a model's `results`."""
+    if dialect is Dialect.MLFLOW:
+        return results
+    if dialect is Dialect.AUTOML_V2:
+        return {"Results": results}
+    return json.dumps({"result": results})
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A request before its rows are looked at: `data` stood at `where`, `parameters` (without the method) at `above`."""
+
+    dialect: Dialect
+    data: object
+    where: str
+    parameters: Mapping[str, Any]
+    above: str = ""
+
+
+def open_envelope(body: object) -> Envelope:
+    """Tell the dialect of a parsed request body by its shape; otherwise BadRequest."""
+    if not isinstance(body, dict):
+        raise BadRequest(f"the body is {_kind(body)}, not an object", expected=_SHAPES)
+    if "input_data" in body:
+        return _mlflow(body)
+    if "Inputs" in body:
+        return _automl_v2(body)
+    if "data" in body:
+        return _automl_v1(body)
+    raise BadRequest("the body has none of the keys 'input_data', 'Inputs' and 'data'", expected=_SHAPES)
 
 
 def read_call(body: object, schema: Schema) -> Call:
     """Understand a parsed request body; otherwise BadRequest. The rows belong to the caller and may be changed."""
-    if not isinstance(body, dict):
-        raise BadRequest(f"the body is {_kind(body)}, not an object", expected=_SHAPES)
-    if "input_data" in body:
-        return _mlflow(body, schema)
-    if "Inputs" in body:
-        return _automl_v2(body, schema)
-    if "data" in body:
-        return _automl_v1(body, schema)
-    raise BadRequest("the body has none of the keys 'input_data', 'Inputs' and 'data'", expected=_SHAPES)
+    envelope = open_envelope(body)
+    dialect, data = envelope.dialect, envelope.data
+    if dialect is Dialect.MLFLOW and isinstance(data, dict):
+        rows = _split(data, dialect)
+    else:
+        rows = _rows(data, envelope.where, schema, dialect)
+    ignored = tuple(f"{envelope.above}{name}" for name in envelope.parameters if name != "method")
+    return _call(dialect, rows, read_method(envelope), schema, ignored)
+
+
+def read_method(envelope: Envelope) -> str:
+    """predict, or what the request asks for; BadRequest when it is no method."""
+    if "method" not in envelope.parameters:
+        return "predict"
+    return _method(envelope.parameters["method"], f"{envelope.above}method", envelope.dialect)
 
 
 _SHAPES = '{"input_data": {"columns": [...], "data": [[...]]}}, {"Inputs": {"data": [{...}]}} or {"data": [{...}]}'
 
 
-def _mlflow(body: dict[str, Any], schema: Schema) -> Call:
+def _mlflow(body: dict[str, Any]) -> Envelope:
     dialect = Dialect.MLFLOW
     _only(body, ("input_data", "params"), dialect)
     params = body.get("params")
-    ignored: tuple[str, ...] = ()
-    method = "predict"
-    if params is not None:
-        if not isinstance(params, dict):
-            raise BadRequest(f"'params' is {_kind(params)}", dialect=dialect, expected="an object")
-        if "method" in params:
-            method = _method(params["method"], "params.method", dialect)
-        ignored = tuple(f"params.{name}" for name in params if name != "method")
-    data = body["input_data"]
-    rows = _split(data, dialect) if isinstance(data, dict) else _rows(data, "input_data", schema, dialect)
-    return _call(dialect, rows, method, schema, ignored)
+    if params is not None and not isinstance(params, dict):
+        raise BadRequest(f"'params' is {_kind(params)}", dialect=dialect, expected="an object")
+    return Envelope(dialect, body["input_data"], "input_data", params or {}, "params.")
 
 
-def _automl_v2(body: dict[str, Any], schema: Schema) -> Call:
+def _automl_v2(body: dict[str, Any]) -> Envelope:
     dialect = Dialect.AUTOML_V2
     _only(body, ("Inputs", "GlobalParameters"), dialect)
     inputs = body["Inputs"]
@@ -222,23 +249,18 @@ def _automl_v2(body: dict[str, Any], schema: Schema) -> Call:
         raise BadRequest("'Inputs' has no 'data'", dialect=dialect, expected='{"data": [{...}]}')
     _only(inputs, ("data",), dialect, "Inputs.")
     parameters = body.get("GlobalParameters")
-    method = "predict"
-    ignored: tuple[str, ...] = ()
-    if isinstance(parameters, dict):
-        if "method" in parameters:
-            method = _method(parameters["method"], "GlobalParameters.method", dialect)
-        ignored = tuple(f"GlobalParameters.{name}" for name in parameters if name != "method")
     # Azure's own samples for regression send a bare number here, which means nothing.
-    elif parameters is not None and (isinstance(parameters, bool) or not isinstance(parameters, int | float)):
+    if parameters is not None and (isinstance(parameters, bool) or not isinstance(parameters, dict | int | float)):
         raise BadRequest(f"'GlobalParameters' is {_kind(parameters)}", dialect=dialect, expected='{"method": "predict"}')
-    return _call(dialect, _rows(inputs["data"], "Inputs.data", schema, dialect), method, schema, ignored)
+    known = parameters if isinstance(parameters, dict) else {}
+    return Envelope(dialect, inputs["data"], "Inputs.data", known, "GlobalParameters.")
 
 
-def _automl_v1(body: dict[str, Any], schema: Schema) -> Call:
+def _automl_v1(body: dict[str, Any]) -> Envelope:
     dialect = Dialect.AUTOML_V1
     _only(body, ("data", "method"), dialect)
-    method = _method(body["method"], "method", dialect) if "method" in body else "predict"
-    return _call(dialect, _rows(body["data"], "data", schema, dialect), method, schema, ())
+    parameters = {"method": body["method"]} if "method" in body else {}
+    return Envelope(dialect, body["data"], "data", parameters)
 
 
 def _call(dialect: Dialect, rows: list[dict[str, Any]], method: str, schema: Schema, ignored: tuple[str, ...]) -> Call:

@@ -36,7 +36,9 @@ class Description:
 
     `columns` are the fields of `domain.contract.Column` (empty: not a table of named columns); `classes` the labels in the
     order of probabilities; `example` a body that is answered with 200 (None: nobody knows one); `results` what it was answered
-    with; `documents` finished OpenAPI documents by version, "2" and "3", served as they are but for host and URL."""
+    with; `documents` finished OpenAPI documents by version, "2" and "3", served as they are but for host and URL;
+    `signature` an MLflow signature as `domain.mlflow_signature` reads it (None: not an MLflow model), of which the front makes
+    the documents; `reply` the whole reply to `example` in MLflow's dialect, where it need not be a list."""
 
     columns: tuple[dict[str, Any], ...] = ()
     classes: tuple[Any, ...] = ()
@@ -44,6 +46,8 @@ class Description:
     results: tuple[Any, ...] = ()
     documents: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    signature: dict[str, Any] | None = None
+    reply: Any = None
 
 
 class Responder(Protocol):
