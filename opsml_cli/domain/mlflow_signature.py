@@ -258,7 +258,7 @@ def cell(spec: Mapping[str, Any], required: bool = True) -> JsonSchema:
             answer = {"type": "array", "items": answer, **bounds}
         return answer
     if kind in _CELLS:
-        return json.loads(json.dumps(_CELLS[kind])) | {"examples": [_EXAMPLES[kind]]}
+        return {**_CELLS[kind], "examples": [_EXAMPLES[kind]]}
     if kind == "any" or kind not in ("array", "object", "map"):
         return {"description": "Any value"}
     answer = _nested(spec)
