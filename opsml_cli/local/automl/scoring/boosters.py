@@ -39,18 +39,21 @@ _ROW_OPTIONS = b"num_threads=1 verbosity=-1"
 
 
 class Booster:
-    """One LightGBM model through the C interface. Not a pickle: the text that LightGBM itself writes."""
+    """One LightGBM model through the C interface. Not a pickle: the text that LightGBM itself writes.
+
+    `kind` is what is predicted, as LightGBM numbers it: 0 answers, 1 raw scores, 2 the leaf of every tree."""
 
     _libraries: tuple[ctypes.CDLL, ctypes.PyDLL] | None = None
     _loading = threading.Lock()
 
-    def __init__(self, text: str, outputs: int, width: int) -> None:
+    def __init__(self, text: str, outputs: int, width: int, kind: int = 0) -> None:
         with Booster._loading:
             if Booster._libraries is None:
                 Booster._libraries = _shared_library()
         self._many, self._one = Booster._libraries
         self.outputs = outputs
         self.width = width
+        self._kind = ctypes.c_int(kind)
         self._handle = ctypes.c_void_p()
         iterations = ctypes.c_int()
         self._check(
@@ -60,7 +63,7 @@ class Booster:
         self._check(
             self._many.LGBM_BoosterPredictForMatSingleRowFastInit(
                 self._handle,
-                ctypes.c_int(0),
+                self._kind,
                 ctypes.c_int(0),
                 ctypes.c_int(-1),
                 ctypes.c_int(1),
@@ -100,7 +103,7 @@ class Booster:
                     ctypes.c_int32(matrix.shape[0]),
                     ctypes.c_int32(matrix.shape[1]),
                     ctypes.c_int(1),
-                    ctypes.c_int(0),
+                    self._kind,
                     ctypes.c_int(0),
                     ctypes.c_int(-1),
                     ctypes.c_char_p(f"num_threads={threads} verbosity=-1".encode()),

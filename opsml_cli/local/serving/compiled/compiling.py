@@ -1,0 +1,216 @@
+"""Compile a fitted model, and ask it for the answers that its compiled form has to give. Runs in the host process."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opsml_cli.domain.contract import BadRequest, Schema
+from opsml_cli.domain.contract import Column as InputColumn
+
+from .artifact import TooLargeError, Writer
+from .original import Original
+from .reader.draws import drawn, edges
+from .reader.flow import Column, Flow, Reading, UnknownError
+
+PROOF = "proof.json"
+_SECONDS = 4.0  # that the original may be asked for
+_TYPES = {
+    "long": "integer",
+    "integer": "integer",
+    "double": "number",
+    "float": "number",
+    "boolean": "boolean",
+    "string": "string",
+}
+_EXAMPLES = {"integer": 1, "number": 1.0, "boolean": True, "string": "text"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`reason` says why the model was not compiled; None when it was. `size` in bytes."""
+
+    reason: str | None
+    size: int = 0
+
+
+def compile_model(original: Original, folder: Path) -> Outcome:
+    """Write the compiled form of `original` and its proof into `folder`. Never raises for what a model holds: the reason says
+    what is not compiled. Nothing is proven yet: see `load`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _compiled(original, folder)
+    except (UnknownError, TooLargeError) as error:
+        return Outcome(str(error))
+    except Exception as error:
+        return Outcome(f"{type(error).__name__} while reading the model: {error}")
+
+
+def _compiled(original: Original, folder: Path) -> Outcome:
+    columns = [_column(original, column) for column in original.columns]
+    if not columns:
+        raise UnknownError("the model has no signature of named columns")
+    if original.method not in {"predict", "predict_proba"}:
+        raise UnknownError(f"MLflow calls the model's {original.method}")
+    writer = Writer()
+    reading = Reading(writer)
+    flow = Flow(
+        tuple(
+            Column("t" if column["type"] == "string" else "n", column["name"], place) for place, column in enumerate(columns)
+        ),
+        frame=True,
+    )
+    predictor = reading.predictor(original.native, flow)
+    document = {
+        "columns": columns,
+        "predictor": predictor,
+        "method": original.method,
+        "single": reading.single or any(column["type"] == "float" for column in columns),
+    }
+    writer.save(folder, document)
+    cases = _asked(original, columns, reading.points)
+    (folder / PROOF).write_text(json.dumps({"cases": cases}), encoding="utf-8")
+    return Outcome(None, writer.size)
+
+
+def schema_of(columns: Sequence[Mapping[str, Any]]) -> Schema:
+    return Schema(
+        InputColumn(
+            column["name"],
+            _TYPES[column["type"]],
+            example=column.get("example", _EXAMPLES[_TYPES[column["type"]]]),
+            required=column["required"],
+        )
+        for column in columns
+    )
+
+
+def _base(original: Original) -> dict[str, Any]:
+    row = dict(original.example)
+    for column in original.columns:
+        kind = _TYPES.get(column["type"])
+        if kind is not None and row.get(column["name"]) is None:
+            row[column["name"]] = _EXAMPLES[kind]
+    return row
+
+
+def _column(original: Original, column: Mapping[str, Any]) -> dict[str, Any]:
+    """The column with what becomes of missing values: see evaluator.inputs."""
+    name, kind = column["name"], column["type"]
+    if kind not in _TYPES:
+        raise UnknownError(f"the column {name!r} is of type {kind}")
+    base = _base(original)
+    alone = _cell(original, [{**base, name: None}], name)
+    among = _cell(original, [{**base, name: None}, base], name)
+    if alone == among:
+        null = alone
+    elif {alone, among} == {"none", "nan"} and alone == "none":
+        null = "mixed"
+    elif kind != "string":
+        null = "nan" if "refused" not in {alone, among} else "refused"
+    else:
+        raise UnknownError(f"a missing value of the column {name!r} is {alone} alone and {among} among others")
+    if kind != "string" and null != "refused":
+        null = "nan"
+    absent = "refused" if column["required"] else "null"
+    if not column["required"]:
+        rest = {key: value for key, value in base.items() if key != name}
+        try:
+            if name not in original.frame([rest]).columns:
+                absent = "refused"
+        except Exception:
+            absent = "refused"
+    return {
+        "name": name,
+        "type": kind,
+        "required": bool(column["required"]),
+        "null": null,
+        "absent": absent,
+        "example": base[name],
+    }
+
+
+def _cell(original: Original, rows: list[dict[str, Any]], name: str) -> str:
+    """How the native model sees the first row's value."""
+    try:
+        value = original.frame(rows)[name].tolist()[0]
+    except Exception:
+        return "refused"
+    if value is None:
+        return "none"
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    raise UnknownError(f"a missing value of the column {name!r} becomes {value!r}")
+
+
+def _asked(original: Original, columns: Sequence[Mapping[str, Any]], points: Mapping[int, Sequence[Any]]) -> list[Any]:
+    """Rows with the original's answers, or its refusal."""
+    schema = schema_of(columns)
+    deadline = time.monotonic() + _SECONDS
+    cases: list[Any] = []
+    base = _base(original)
+    _ask(original, schema, [base], cases)
+    rows = drawn(columns, points, base)
+    _ask_many(original, schema, rows, cases, deadline)
+    answered = next((case["rows"][0] for case in reversed(cases) if case["error"] is None), base)
+    for row in edges(columns, answered, points):
+        if time.monotonic() > deadline:
+            break
+        _ask(original, schema, [row], cases)
+    # A missing value among others may be seen otherwise than alone.
+    lacking = [{**answered, column["name"]: None} for column in columns]
+    _ask_many(original, schema, [each for row in lacking for each in (row, answered)], cases, deadline)
+    for row in rows[:8]:
+        _ask(original, schema, [row], cases)
+    return cases
+
+
+def _ask_many(original: Original, schema: Schema, rows: list[dict[str, Any]], cases: list[Any], deadline: float) -> None:
+    """One call for all rows; where that is refused, halves, down to the rows that are refused."""
+    if not rows or time.monotonic() > deadline:
+        return
+    found: list[Any] = []
+    _ask(original, schema, rows, found)
+    if found and found[0]["error"] is not None and len(rows) > 1:
+        middle = len(rows) // 2
+        _ask_many(original, schema, rows[:middle], cases, deadline)
+        _ask_many(original, schema, rows[middle:], cases, deadline)
+    else:
+        cases.extend(found)
+
+
+def _ask(original: Original, schema: Schema, rows: list[dict[str, Any]], cases: list[Any]) -> None:
+    given = copy.deepcopy(rows)
+    try:
+        schema.check(given)
+    except BadRequest:
+        return  # the same check stands before the compiled form
+    try:
+        results: Any = [_jsonable(value) for value in original.predict(given)]
+        probabilities = original.probabilities(given)
+        error = None
+    except Exception as raised:
+        results = probabilities = None
+        error = f"{type(raised).__name__}: {raised}"[:500]
+    if probabilities is not None:
+        probabilities = [_jsonable(value) for value in probabilities]
+    cases.append({"rows": rows, "results": results, "probabilities": probabilities, "error": error})
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_jsonable(each) for each in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise UnknownError(f"the model answers with {type(value).__name__}")
+    return value
