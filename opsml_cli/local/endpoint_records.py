@@ -32,9 +32,19 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """Of a deployment's requests: seconds that answering one may take, and how many an instance may have at once (twice as many
+    are taken, as on Azure). None: as the server has it."""
+
+    timeout_seconds: float | None = None
+    concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """A model version as one deployment serves it. `revision` is unguessable and names this attempt for ever. With `script`,
-    that answers in place of the model, which may be missing (every word of it empty)."""
+    that answers in place of the model, which may be missing (every word of it empty). `environment` are the variables that
+    foreign code finds, `python` the interpreter that runs it (None: this one)."""
 
     revision: str
     model: str
@@ -46,6 +56,8 @@ class Release:
     instance_type: str | None = None
     script: Script | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    python: str | None = None
+    request_settings: RequestSettings = field(default_factory=RequestSettings)
 
     def same_as(self, other: Release) -> bool:
         """Whether both serve the same thing, whichever attempt it was."""
@@ -54,7 +66,7 @@ class Release:
     @property
     def _served(self) -> tuple[object, ...]:
         own = (names.key(self.model), self.version, self.sha256, self.instance_count, self.instance_type)
-        return (*own, self.script, self.environment)
+        return (*own, self.script, self.environment, self.python, self.request_settings)
 
     @property
     def title(self) -> str:
@@ -209,4 +221,5 @@ def _deployment(document: str) -> DeploymentRecord:
 
 def _release(fields: dict[str, Any]) -> Release:
     script = fields.pop("script", None)
-    return Release(**fields, script=Script(**script) if script else None)
+    settings = RequestSettings(**fields.pop("request_settings", {}))
+    return Release(**fields, script=Script(**script) if script else None, request_settings=settings)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from opsml_cli.content import files, model_folder
 from opsml_cli.content.model_folder import FolderHash
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
-from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError
+from opsml_cli.domain.errors import ConflictError, ContractError, NotAllowedError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.model import Model, ModelColumn, RegisteredModel, RegisterModel, Signature
 from opsml_cli.domain.names import AssetRef
@@ -159,31 +158,10 @@ class LocalModels:
         return [str(path) for path in model_folder.files_of(final)]
 
     def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:
-        from opsml_cli.domain.contract import BadRequest
-        from opsml_cli.local.serving import scorers
+        from opsml_cli.local import model_scoring
 
-        model = self.verified(ref)
-        quiet_mlflow()
-        scorer = scorers.load(Path(model.path), own=model.own)
-        rows: list[dict[str, Any]] = [dict(row) for row in request.rows]
-        started = time.perf_counter()
-        try:
-            scorer.schema.check(rows)
-            probabilities = scorer.score(rows, True) if request.proba else []
-            predictions = scorer.score(rows, False)
-        except BadRequest as error:
-            place = None if error.row is None else f"row {error.row}: expected {error.expected}, found {error.value!r}"
-            raise InvalidInputError(
-                error.message, cause=place, fix=f"opsml models show {model.name} names the columns"
-            ) from error
-        return ScoreResult(
-            predictions=predictions,
-            rows=len(rows),
-            deployment=None,
-            latency_ms=round((time.perf_counter() - started) * 1000, 3),
-            classes=scorer.classes if request.proba else (),
-            probabilities=probabilities,
-        )
+        model = self.get(ref)
+        return model_scoring.score(self._layout.root, self.verified(ref) if model.own else self.trusted(ref), request)
 
     def compare(self, spec: CompareModels) -> Comparison:
         from opsml_cli.local import model_comparison
@@ -200,6 +178,17 @@ class LocalModels:
     def verified(self, ref: AssetRef) -> Model:
         """The model, when its files are what was registered and somebody answers for them. To be called before every
         load. NotAllowedError for a foreign model without trust; ContractError when a file was changed."""
+        model = self.trusted(ref)
+        folder = Path(model.path)
+        if not folder.is_dir():
+            raise NotFoundError(f"the files of model {model.name}:{model.version} are gone: {folder}")
+        model_folder.drop_caches(folder)
+        self._prove(model, folder)
+        return model
+
+    def trusted(self, ref: AssetRef) -> Model:
+        """The model, when somebody answers for it: whoever copies its files proves the copy. NotAllowedError for a foreign
+        model without trust."""
         model = self.get(ref)
         if not (model.own or model.trusted):
             raise NotAllowedError(
@@ -207,11 +196,6 @@ class LocalModels:
                 fix=f"opsml models register {model.name} {model.path} --version {model.version} --trust",
             )
         _check_present(model)
-        folder = Path(model.path)
-        if not folder.is_dir():
-            raise NotFoundError(f"the files of model {model.name}:{model.version} are gone: {folder}")
-        model_folder.drop_caches(folder)
-        self._prove(model, folder)
         return model
 
     @contextmanager

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ from opsml_cli.domain.names import parse_ref
 
 if TYPE_CHECKING:
     from opsml_cli.domain.model import Model
-    from opsml_cli.local.serving.scorers import Scorer
 
 SETTINGS = "BATCH_SCORING"
 _ROWS = 10_000  # scored at once
@@ -67,7 +67,12 @@ def main(arguments: Sequence[str]) -> int:
 def run(root: Path, model: str, source: Path, output: Path, settings: Settings) -> None:
     """Score `source`, a file or a folder of files, into `output`/<file name>. InvalidInputError when too many files fail."""
     output.mkdir(parents=True, exist_ok=True)
-    work = _scripted(root, model, output, settings) if settings.script else _by_model(root, model)
+    with ExitStack() as until_the_end:
+        work = _scripted(root, model, output, settings) if settings.script else _by_model(root, model, until_the_end)
+        _score(work, model, source, output, settings)
+
+
+def _score(work: Work, model: str, source: Path, output: Path, settings: Settings) -> None:
     files = list(_files(source, settings.label))
     size = settings.batch if settings.script else 1
     scored = failed = 0
@@ -94,21 +99,33 @@ def run(root: Path, model: str, source: Path, output: Path, settings: Settings) 
         raise InvalidInputError("no file could be scored")
 
 
-def _by_model(root: Path, model: str) -> Work:
+def _by_model(root: Path, model: str, until_the_end: ExitStack) -> Work:
     """A line a row: its number in the file, the prediction, the file."""
-    from opsml_cli.local.models import quiet_mlflow
     from opsml_cli.local.serving import scorers
+    from opsml_cli.local.serving.hosting import copies, rows
+    from opsml_cli.local.serving.hosting.process import HostFailedError
+    from opsml_cli.local.serving.hosting.session import open_host
 
     found = _verified(root, model)
-    quiet_mlflow()
-    try:
-        scorer = scorers.load(Path(found.path), own=found.own)
-    except Exception as error:  # a foreign model may raise anything
-        raise InvalidInputError(f"the model does not load: {type(error).__name__}: {error}") from error
+    if found.own:
+        scorer = scorers.load(Path(found.path))
+
+        def score(part: list[dict[str, Any]]) -> list[Any]:
+            scorer.schema.check(part)
+            return scorer.score(part, False)
+    else:
+        host = open_host(root, copies.source_of(found), lambda level, text: say(f"{level}: {text}"))
+        try:
+            session = until_the_end.enter_context(host)
+        except HostFailedError as error:
+            raise InvalidInputError(str(error)) from error
+
+        def score(part: list[dict[str, Any]]) -> list[Any]:
+            return rows.score(session, part)
 
     def work(batch: Sequence[tuple[Path, str]]) -> Iterator[str]:
         for path, label in batch:
-            for number, prediction in enumerate(_predictions(scorer, path)):
+            for number, prediction in enumerate(_predictions(score, path)):
                 yield _csv_line((number, prediction, label))
 
     return work
@@ -159,15 +176,14 @@ def _files(source: Path, label: str | None) -> Iterator[tuple[Path, str]]:
         raise InvalidInputError("the input holds no files")
 
 
-def _predictions(scorer: Scorer, path: Path) -> Iterator[Any]:
+def _predictions(score: Callable[[list[dict[str, Any]]], list[Any]], path: Path) -> Iterator[Any]:
     from opsml_cli.tables import read_rows
 
     rows = read_rows(path)
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
         try:
-            scorer.schema.check(part)
-            yield from scorer.score(part, False)
+            yield from score(part)
         except BadRequest as error:
             place = "" if error.row is None else f" in row {start + error.row}"
             raise InvalidInputError(f"{error.message}{place}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opsml_cli.domain.errors import InvalidInputError
-from opsml_cli.local.serving.script import module_of
+from opsml_cli.local.serving.host.script import module_of
 
 OUTPUT_VARIABLE = "AZUREML_BI_OUTPUT_PATH"
 

@@ -14,12 +14,13 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from opsml_cli.domain import names, openapi
+from opsml_cli.domain import names
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
-from opsml_cli.local.serving import metrics, script
+from opsml_cli.local.serving import hosted, metrics
+from opsml_cli.local.serving.documents import Documents
+from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.routing import Live, Routing
-from opsml_cli.local.serving.script import ScriptScorer
 
 DEPLOYMENT_HEADER = b"azureml-model-deployment"
 REVISION_HEADER = b"x-opsml-revision"  # picks a model that is loaded but not live yet: the proof before the swap
@@ -104,10 +105,12 @@ class ScoringApp:
         self._sink = sink
         self._report = report
         self._rekey = rekey
-        self._in_flight = 0
+        self._in_flight = 0  # in this process; hosts have bounds of their own, so that none of them takes another's place
+        self._hosted_requests = 0
         self._pending = 0
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="score")
-        self._documents: dict[tuple[str, str, str, tuple[str, ...]], bytes] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._documents = Documents(endpoint)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -153,8 +156,6 @@ class ScoringApp:
         self._authenticate(scope)
         path, method = scope["path"], scope["method"]
         if path == "/score":
-            if method != "POST":
-                raise _Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
             return await self._scored(request, receive)
         if path not in ("/", "/swagger.json", "/metrics"):
             raise _Refused(404, "not_found", "there is /, /score, /swagger.json and /metrics")
@@ -164,7 +165,7 @@ class ScoringApp:
         if path == "/":
             return 200, b"Healthy", TEXT, []
         if path == "/metrics":
-            return 200, self.metrics.text(self._in_flight), metrics.CONTENT_TYPE, []
+            return 200, self.metrics.text(self._in_flight + self._hosted_requests), metrics.CONTENT_TYPE, []
         return 200, self._document(request), JSON, []
 
     def _authenticate(self, scope: Scope) -> None:
@@ -210,6 +211,11 @@ class ScoringApp:
         limits = self.limits
         live = self._pick(request)
         request.deployment = live.deployment
+        if isinstance(live.scorer, HostGroup):
+            return await self._hosted(request, receive, live, live.scorer)
+        method = request.scope["method"]
+        if method != "POST":
+            raise _Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
         _check_media(request.headers)
         if self._in_flight >= limits.in_flight or self._pending > limits.pending_bytes:
             raise _Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
@@ -217,7 +223,7 @@ class ScoringApp:
         handed = False
         try:
             body = await self._body(request, receive)
-            if self.routing.mirror and request.telling and DEPLOYMENT_HEADER not in request.headers:
+            if self._mirrors(request):
                 self._mirror(request, body)
             if live.scorer.quick and len(body) <= limits.inline_bytes:
                 return self._answer(live, body)
@@ -226,6 +232,29 @@ class ScoringApp:
         finally:
             if not handed:
                 self._in_flight -= 1
+
+    async def _hosted(self, request: _Request, receive: Receive, live: Live, group: HostGroup) -> Reply:
+        """Have a host answer: it reads the body itself, whatever its type is."""
+        group.enter()
+        self._hosted_requests += 1
+        try:
+            body = await self._body(request, receive)
+            if self._mirrors(request):
+                self._mirror(request, body)
+            return await self._from_host(request.scope, live, group, body)
+        finally:
+            self._hosted_requests -= 1
+            group.leave()
+
+    async def _from_host(self, scope: Scope, live: Live, group: HostGroup, body: bytes) -> Reply:
+        reply, problem = await hosted.answer(group, hosted.message(scope, body), self.limits.request_seconds)
+        if problem is not None and self._report is not None:
+            self._report(live.deployment, problem)
+        self.metrics.count(live.deployment, reply.rows, reply.converted, ignored=reply.ignored)
+        return reply.status, reply.body, reply.media.encode("latin-1", "replace"), hosted.headers(reply)
+
+    def _mirrors(self, request: _Request) -> bool:
+        return bool(self.routing.mirror) and request.telling and DEPLOYMENT_HEADER not in request.headers
 
     async def _in_thread(self, live: Live, body: bytes) -> Reply:
         """Score off the loop. The request counts as in flight until its thread is done, even when nobody waits any more."""
@@ -250,8 +279,13 @@ class ScoringApp:
         live, size = self.routing.mirrored(), len(body)
         if live is None or self._pending + size > self.limits.pending_bytes:
             return
-        self._pending += size
         loop = asyncio.get_running_loop()
+        if isinstance(live.scorer, HostGroup):
+            task = loop.create_task(self._mirror_to_host(request, live, live.scorer, body))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        self._pending += size
 
         def answer() -> None:
             started = time.perf_counter()
@@ -263,6 +297,15 @@ class ScoringApp:
             self._note(request, live.deployment, status, seconds, sent)
 
         self._threads.submit(answer)
+
+    async def _mirror_to_host(self, request: _Request, live: Live, group: HostGroup, body: bytes) -> None:
+        started = time.perf_counter()
+        group.enter()
+        try:
+            status, reply, _, _ = await self._from_host(request.scope, live, group, body)
+        finally:
+            group.leave()
+        self._note(request, live.deployment, status, time.perf_counter() - started, len(reply))
 
     async def _body(self, request: _Request, receive: Receive) -> bytes:
         limit = self.limits.body_bytes
@@ -296,13 +339,12 @@ class ScoringApp:
 
     def _answer(self, live: Live, body: bytes) -> Reply:
         """Score a body with a model; whatever is in it ends in a reply. Runs on the loop or in a thread."""
-        if isinstance(live.scorer, ScriptScorer):
-            return self._scripted(live, live.scorer, body)
-        dialect = None
+        dialect, scorer = None, live.scorer
+        assert not isinstance(scorer, HostGroup)
         try:
-            call = read_call(orjson.loads(body), live.scorer.schema)
+            call = read_call(orjson.loads(body), scorer.schema)
             dialect = call.dialect
-            results = live.scorer.score(call.rows, call.proba) if call.rows else []
+            results = scorer.score(call.rows, call.proba) if call.rows else []
             reply = orjson.dumps(call.reply(results))
         except orjson.JSONDecodeError as error:
             return 400, BadRequest(f"the body is no JSON: {error}", expected="JSON; null for a missing value").body(), JSON, []
@@ -312,19 +354,10 @@ class ScoringApp:
         except (Exception, SystemExit) as error:  # a model may raise anything; the server lives on
             return self._failed(live, error)
         headers: Headers = []
-        self.metrics.rows[live.deployment] += len(call.rows)
-        if call.converted:
-            self.metrics.converted[live.deployment] += call.converted
+        self.metrics.count(live.deployment, len(call.rows), call.converted, ignored=bool(call.ignored))
         if call.ignored:
-            self.metrics.ignored[live.deployment] += 1
             headers.append((b"warning", b'299 opsml "ignored: ' + _quoted(call.ignored) + b'"'))
         return 200, reply, JSON, headers
-
-    def _scripted(self, live: Live, scorer: ScriptScorer, body: bytes) -> Reply:
-        try:
-            return 200, scorer.answer(body), JSON, []
-        except (Exception, SystemExit) as error:  # a script may raise anything; the server lives on
-            return self._failed(live, error)
 
     def _failed(self, live: Live, error: BaseException) -> Reply:
         if self._report is not None:
@@ -344,26 +377,7 @@ class ScoringApp:
             raise _Refused(404, "no_deployment", "no deployment is ready")
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
-        if isinstance(live.scorer, ScriptScorer):
-            return json.dumps(script.document(self.endpoint, f"http://{host}", version), indent=1).encode()
-        place = (version, live.revision, host, deployments)
-        if place not in self._documents:
-            if len(self._documents) > 32:
-                self._documents.clear()
-            service = openapi.Service(
-                endpoint=self.endpoint,
-                deployment=live.deployment,
-                model=live.model,
-                version=live.version,
-                schema=live.scorer.schema,
-                classes=live.scorer.classes,
-                deployments=deployments,
-                url=f"http://{host}",
-                example_results=live.example_results,
-            )
-            make = openapi.swagger2 if version == "2" else openapi.document
-            self._documents[place] = json.dumps(make(service), indent=1).encode()
-        return self._documents[place]
+        return self._documents.of(live, version, host, deployments)
 
 
 def _check_media(headers: Mapping[bytes, bytes]) -> None:

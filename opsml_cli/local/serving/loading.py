@@ -4,72 +4,132 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.contract import BadRequest
+from opsml_cli.domain.contract import BadRequest, Schema
 from opsml_cli.domain.errors import ContractError, OpsmlError
 from opsml_cli.domain.model import Model
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local.endpoint_records import Release
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.models import LocalModels, quiet_mlflow
-from opsml_cli.local.serving import scorers, script
+from opsml_cli.local.models import LocalModels
+from opsml_cli.local.serving import scorers
+from opsml_cli.local.serving.hosting.copies import Copy, Source, bundle, make
+from opsml_cli.local.serving.hosting.group import Bounds, HostGroup
+from opsml_cli.local.serving.hosting.process import HostFailedError, HostProcess, Report, Start
+from opsml_cli.local.serving.hosting.session import variables
+from opsml_cli.local.serving.place import Place
 from opsml_cli.local.serving.routing import Live
 from opsml_cli.local.store import Store
 
 PROOF_SECONDS = 60.0
+MOST_HOSTS = 64
 
 
 class NotServableError(Exception):
     """The release cannot be served; the text says why."""
 
 
-def load(root: Path, endpoint: str, deployment: str, release: Release) -> Live:
-    """Verify the model's files, load them and score the example row in this process; a scoring script is loaded in its place.
-    NotServableError otherwise.
+def load(root: Path, endpoint: str, deployment: str, release: Release, report: Report) -> Live:
+    """Bring the release to where it can answer: an own model in this process, after its files were verified and its example row
+    scored; anything else in hosts of its own. NotServableError otherwise. `report` gets the lines of the hosts.
 
     Safe to call from any thread; it opens its own connection."""
     store = Store(root)
+    begun = time.monotonic()
     try:
-        if release.script is not None:
-            if release.model:
-                _verified(root, store, release)
-            scripted = script.load(Layout(root).endpoint(endpoint), release)
-            return Live(deployment, release.revision, release.model, release.version, scripted)
+        model = _trusted(root, store, release) if release.model else None
+        if release.script is not None or not release.own:
+            group = hosts_of(root, endpoint, release, model, report)
+            group.open()
+            results = tuple(group.description.results)
+            return Live(deployment, release.revision, release.model, release.version, group, results, group.description.example)
         model = _verified(root, store, release)
-        quiet_mlflow()
-        scorer = scorers.load(Path(model.path), own=model.own)
+        scorer = scorers.load(Path(model.path))
         row = dict(scorers.example_row(scorer.schema, Path(model.path)))
         scorer.schema.check([row])
         results = tuple(scorer.score([row], False))
         json.dumps(results)
     except OpsmlError as error:
         raise NotServableError(error.message + (f" ({error.cause})" if error.cause else "")) from error
+    except HostFailedError as error:
+        raise NotServableError(str(error)) from error
     except BadRequest as error:
         raise NotServableError(f"the model refuses its own example row: {error.message}") from error
-    except (Exception, SystemExit) as error:  # a foreign model may raise anything
+    except Exception as error:
         raise NotServableError(f"the model does not load: {type(error).__name__}: {error}") from error
     finally:
         store.close()
-    return Live(deployment, release.revision, release.model, release.version, scorer, example_results=results)
+    example = _example_body(scorer.schema, Path(model.path))
+    seconds = round(time.monotonic() - begun, 3)
+    return Live(deployment, release.revision, release.model, release.version, scorer, results, example, seconds)
+
+
+def hosts_of(root: Path, endpoint: str, release: Release, model: Model | None, report: Report) -> HostGroup:
+    """The group of hosts of a release, not yet opened."""
+    place = Place(Layout(root).endpoint(endpoint))
+    script = release.script
+    source = Source(
+        name=release.model,
+        version=release.version,
+        model=Path(model.path) if model is not None else None,
+        model_sha256=release.sha256,
+        code=script.folder(place.folder) if script is not None else None,
+        code_sha256=script.sha256 if script is not None else "",
+        entry=script.entry if script is not None else None,
+        mount=script.mount if script is not None else "model",
+    )
+    count = _hosts(release)
+
+    def start(copy: Copy) -> HostProcess:
+        environment = variables(copy.variables, release.environment, python=release.python, processes=count)
+        return HostProcess(Start(bundle(root), environment, release.python), copy.working, report)
+
+    settings = release.request_settings
+    bounds = Bounds() if settings.concurrency is None else Bounds(requests=2 * settings.concurrency)
+    return HostGroup(lambda: make(place.work, source), start, count, report, bounds=bounds, seconds=settings.timeout_seconds)
+
+
+def _hosts(release: Release) -> int:
+    """How many hosts a front process keeps: one, unless the deployment's variable asks for more, as on Azure."""
+    asked = release.environment.get("WORKER_COUNT", "1").strip()
+    if not asked.isdigit() or not 1 <= int(asked) <= MOST_HOSTS:
+        raise NotServableError(f"WORKER_COUNT is {asked!r}: expected a number from 1 to {MOST_HOSTS}")
+    return int(asked)
+
+
+def _trusted(root: Path, store: Store, release: Release) -> Model:
+    """The model, when somebody answers for it; its files are proven where they are copied."""
+    model = LocalModels(Layout(root), store).trusted(AssetRef(release.model, release.version))
+    _check_hash(model, release)
+    return model
 
 
 def _verified(root: Path, store: Store, release: Release) -> Model:
     model = LocalModels(Layout(root), store).verified(AssetRef(release.model, release.version))
-    if model.sha256 != release.sha256:
-        raise ContractError(f"model {release.model}:{release.version} is not the one that was deployed")
+    _check_hash(model, release)
     return model
 
 
-def prove(port: int, key: str, live: Live, folder: Path) -> None:
-    """Send the example row over real HTTP, as any client would; NotServableError unless it is answered with a result.
-    Nobody knows what a scoring script takes: it is ready when it has been loaded."""
-    if isinstance(live.scorer, script.ScriptScorer):
+def _check_hash(model: Model, release: Release) -> None:
+    if model.sha256 != release.sha256:
+        raise ContractError(f"model {release.model}:{release.version} is not the one that was deployed")
+
+
+def _example_body(schema: Schema, folder: Path) -> str:
+    row = scorers.example_row(schema, folder)
+    names = list(schema.names)
+    split = {"columns": names, "index": [0], "data": [[row[name] for name in names]]}
+    return json.dumps({"input_data": split}, default=str)
+
+
+def prove(port: int, key: str, live: Live) -> None:
+    """Send the example over real HTTP, as any client would; NotServableError unless it is answered with success.
+    Where nobody knows what a scoring script takes it is ready when it has been loaded."""
+    if live.example is None:
         return
-    row = scorers.example_row(live.scorer.schema, folder)
-    names = list(live.scorer.schema.names)
-    body = json.dumps({"input_data": {"columns": names, "index": [0], "data": [[row[name] for name in names]]}}, default=str)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROOF_SECONDS)
     headers = {
         "Authorization": f"Bearer {key}",
@@ -78,7 +138,7 @@ def prove(port: int, key: str, live: Live, folder: Path) -> None:
         "x-opsml-revision": live.revision,
     }
     try:
-        connection.request("POST", "/score", body, headers)
+        connection.request("POST", "/score", live.example.encode(), headers)
         reply = connection.getresponse()
         text = reply.read()
     except OSError as error:
@@ -87,9 +147,6 @@ def prove(port: int, key: str, live: Live, folder: Path) -> None:
         connection.close()
     if reply.status != 200:
         raise NotServableError(f"the first request was answered with {reply.status}: {_message(text)}")
-    results = json.loads(text)
-    if not isinstance(results, list) or len(results) != 1:
-        raise NotServableError("the first request was not answered with one result")
 
 
 def _message(text: bytes) -> str:

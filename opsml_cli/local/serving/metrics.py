@@ -28,6 +28,14 @@ class Metrics:
         buckets[bisect_left(BOUNDS, seconds)] += 1
         self._seconds[deployment] += seconds  # type: ignore[assignment]
 
+    def count(self, deployment: str, rows: int, converted: int, *, ignored: bool) -> None:
+        """What was in a request that was answered."""
+        self.rows[deployment] += rows
+        if converted:
+            self.converted[deployment] += converted
+        if ignored:
+            self.ignored[deployment] += 1
+
     def text(self, in_flight: int) -> bytes:
         """The exposition format, version 0.0.4."""
         lines = ["# HELP opsml_requests_total Requests by deployment and status.", "# TYPE opsml_requests_total counter"]

@@ -63,6 +63,11 @@ class Place:
         return self.logs / "process.log"
 
     @property
+    def work(self) -> Path:
+        """The hosts' own copies of code and models, a folder each."""
+        return self.folder / "work"
+
+    @property
     def telemetry(self) -> Path:
         return self.folder / "telemetry"
 

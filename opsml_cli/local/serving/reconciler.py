@@ -17,6 +17,7 @@ from opsml_cli.local import endpoint_keys, endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.serving.app import ScoringApp
+from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.journal import Journal
 from opsml_cli.local.serving.loading import NotServableError, load, prove
 from opsml_cli.local.serving.place import Place, ServerStatus
@@ -85,6 +86,7 @@ class Reconciler(threading.Thread):
         self._proofs: queue.SimpleQueue[tuple[str, str, str | None]] = queue.SimpleQueue()
         self._wake = duties.workers.woken if duties is not None else threading.Event()
         self._stopping = False
+        self._ending = threading.Lock()
         self._keys: tuple[bytes, ...] = ()
         self._keys_stamp: tuple[int, int] | None = None
         self._keys_lock = threading.Lock()
@@ -183,8 +185,7 @@ class Reconciler(threading.Thread):
 
     def _load_wanted(self) -> None:
         models, wanted = self._models, self._wanted()
-        for revision in [each for each in (*models.loaded, *models.failed) if each not in wanted]:
-            models.loaded.pop(revision, None)
+        for revision in [each for each in models.failed if each not in wanted]:
             models.failed.pop(revision, None)
         for revision, (deployment, release) in wanted.items():
             if revision in models.loaded or revision in models.loading or revision in models.failed:
@@ -196,16 +197,36 @@ class Reconciler(threading.Thread):
             ).start()
 
     def _load(self, deployment: str, release: Release) -> None:
+        def report(level: str, message: str) -> None:
+            self._journal.write(level, message, deployment)
+
         try:
-            live = load(self._root, self._record.name, deployment, release)
+            live = load(self._root, self._record.name, deployment, release, report)
         except NotServableError as error:
             self._models.failed[release.revision] = str(error)
-            self._journal.write("error", f"{release.title}: {error}", deployment)
+            report("error", f"{release.title}: {error}")
         else:
-            self._models.loaded[release.revision] = live
-            self._journal.write("info", f"loaded {release.title}", deployment)
+            with self._ending:
+                late = self._stopping
+                if not late:
+                    self._models.loaded[release.revision] = live
+                    report("info", f"loaded {release.title}")
+            if late:
+                _end(live)
         self._models.loading.discard(release.revision)
         self._wake.set()
+
+    def end_hosts(self) -> None:
+        """End all processes of foreign deployments, and remove their files; for a server that answers no more."""
+        with self._ending:
+            self._stopping = True
+            lives = list(self._models.loaded.values())
+            self._models.loaded.clear()
+        ends = [threading.Thread(target=_end, args=(live,)) for live in lives]
+        for each in ends:
+            each.start()
+        for each in ends:
+            each.join()
 
     def _route(self) -> None:
         record, loaded = self._record, self._models.loaded
@@ -221,6 +242,12 @@ class Reconciler(threading.Thread):
         unrecorded = frozenset(each.name for each in record.deployments.values() if not each.recorded)
         with self._keys_lock:
             self._app.routing = Routing(self._keys, live, candidates, traffic, mirror, unrecorded)
+        # Only now no further request can come to them.
+        wanted = self._wanted()
+        for revision in [each for each in loaded if each not in wanted]:
+            group = loaded.pop(revision).scorer
+            if isinstance(group, HostGroup):
+                group.retire()
 
     def _extra_workers(self) -> int:
         counts = [release.instance_count for _, release in self._wanted().values()]
@@ -240,7 +267,7 @@ class Reconciler(threading.Thread):
                 elif everywhere and duties.serving() and revision not in self._proving:
                     self._proving.add(revision)
                     live = self._models.loaded[revision]
-                    threading.Thread(target=self._prove, args=(duties.port, live, deployment.target), daemon=True).start()
+                    threading.Thread(target=self._prove, args=(duties.port, live), daemon=True).start()
             elif deployment.state is DeploymentState.SUCCEEDED and deployment.active is not None:
                 reason = self._models.failed.get(deployment.active.revision)
                 if reason is not None:
@@ -250,10 +277,10 @@ class Reconciler(threading.Thread):
             self._proving.discard(revision)
             self._finish(name, revision, reason)
 
-    def _prove(self, port: int, live: Live, release: Release) -> None:
+    def _prove(self, port: int, live: Live) -> None:
         reason: str | None = None
         try:
-            prove(port, self._keys[0].decode(), live, Path(release.path))
+            prove(port, self._keys[0].decode(), live)
         except NotServableError as error:
             reason = str(error)
         except Exception as error:  # whatever it was, the deployment must not wait for ever
@@ -309,6 +336,11 @@ class Reconciler(threading.Thread):
         if status != self._published:
             self._place.write_status(status)
             self._published = status
+
+
+def _end(live: Live) -> None:
+    if isinstance(live.scorer, HostGroup):
+        live.scorer.close()
 
 
 def _proof(release: Release) -> str:

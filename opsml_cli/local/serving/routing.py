@@ -7,19 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from opsml_cli.domain import names
+from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.scorers import Scorer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
-    """A loaded model under a deployment's name."""
+    """A loaded model or script under a deployment's name, in this process or in hosts. `example` is a body that it answers
+    (None: nobody knows one), `seconds` what loading took here."""
 
     deployment: str
     revision: str
     model: str
     version: str
-    scorer: Scorer
+    scorer: Scorer | HostGroup
     example_results: tuple[object, ...] = ()
+    example: str | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

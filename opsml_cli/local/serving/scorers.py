@@ -1,4 +1,4 @@
-"""Models as the server runs them: our own compiled, with no pandas; any other MLflow folder through `mlflow.pyfunc`."""
+"""Models as the server's own process runs them: those that opsml trained, with no pandas and nothing foreign."""
 
 from __future__ import annotations
 
@@ -61,52 +61,13 @@ class OwnScorer:
         return [_plain(label) for label in model.labels(probabilities)]
 
 
-class PyfuncScorer:
-    """A foreign MLflow folder, in its own flavour's code. Loading it runs that code: the caller checked the trust."""
-
-    quick = False
-
-    def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
-        import mlflow.pyfunc
-
-        self._model: Any = mlflow.pyfunc.load_model(str(folder))
-        self.schema = Schema(_signature_columns(description))
-        self.classes: tuple[object, ...] = ()
-        inner = getattr(self._model, "_model_impl", None)
-        native = getattr(inner, "sklearn_model", None)
-        self._probabilities = getattr(native, "predict_proba", None)
-        if self._probabilities is not None:
-            self.classes = tuple(_plain(label) for label in getattr(native, "classes_", ()))
-
-    def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
-        import pandas as pd
-
-        if proba and self._probabilities is None:
-            raise BadRequest("this model gives no probabilities", expected="method predict")
-        columns = list(self.schema.names)
-        frame = pd.DataFrame([[row.get(name) for name in columns] for row in rows], columns=columns)
-        for column in self.schema.columns:
-            frame[column.name] = _typed(frame[column.name], column.type)
-        result = self._probabilities(frame) if proba and self._probabilities is not None else self._model.predict(frame)
-        return _listed(result, len(rows))
-
-
-def load(folder: Path, *, own: bool) -> Scorer:
-    """The model in `folder`, ready. `own` is the registry's word, never the folder's.
+def load(folder: Path) -> Scorer:
+    """The model in `folder`, which opsml trained, ready: the registry's word says that, never the folder's.
 
     ContractError when the folder is no MLflow model or does not load."""
     if not folder.is_dir():
         raise NotFoundError(f"the model folder {folder.name!r} is gone", fix="register the model again, and deploy it")
-    description = read_description(folder)
-    if own:
-        return OwnScorer(own_data(folder, description))
-    try:
-        return PyfuncScorer(folder, description)
-    except ImportError as error:
-        raise ContractError(
-            f"the model needs a package that is not installed here: {error.name or error}",
-            fix=f"pip install {error.name}" if error.name else None,
-        ) from error
+    return OwnScorer(own_data(folder, read_description(folder)))
 
 
 def own_data(folder: Path, description: Mapping[str, Any]) -> Path:
@@ -148,15 +109,6 @@ def example_row(schema: Schema, folder: Path) -> dict[str, object]:
     return schema.example()
 
 
-_TYPES = {
-    "long": "integer",
-    "integer": "integer",
-    "double": "number",
-    "float": "number",
-    "boolean": "boolean",
-    "datetime": "datetime",
-    "string": "string",
-}
 _EXAMPLES: Mapping[str, object] = {
     "integer": 1,
     "number": 1.0,
@@ -181,60 +133,6 @@ def _column(entry: Mapping[str, Any], missing: tuple[str, ...]) -> Column:
         example=_plain(example),
         missing=missing,
     )
-
-
-def _signature_columns(description: Mapping[str, Any]) -> list[Column]:
-    import json
-
-    signature = description.get("signature") or {}
-    try:
-        entries = json.loads(signature.get("inputs") or "[]")
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ContractError("the model's signature is no JSON") from error
-    columns = []
-    for entry in entries:
-        kind = _TYPES.get(str(entry.get("type"))) if isinstance(entry, dict) else None
-        if kind is None or "name" not in entry:
-            raise ContractError(
-                "the model's signature is no plain table of named columns", fix="log the model with a column-based signature"
-            )
-        example = _EXAMPLES[kind]
-        columns.append(Column(str(entry["name"]), kind, example=example, required=bool(entry.get("required", True))))
-    if not columns:
-        raise ContractError(
-            "the model has no signature, so nobody can tell its columns",
-            fix="log it with mlflow's `signature=infer_signature(...)` or an input example",
-        )
-    return columns
-
-
-def _typed(series: Any, kind: str) -> Any:
-    import pandas as pd
-
-    if kind == "integer" and not series.isna().any():
-        return series.astype("int64")
-    if kind in ("integer", "number"):
-        return series.astype("float64")
-    if kind == "boolean" and not series.isna().any():
-        return series.astype(bool)
-    if kind == "datetime":
-        try:
-            return pd.to_datetime(series)
-        except (ValueError, TypeError) as error:
-            raise BadRequest(f"column {series.name!r}: {error}", column=str(series.name), expected="a date or time") from error
-    return series
-
-
-def _listed(result: Any, rows: int) -> list[Any]:
-    if hasattr(result, "to_numpy"):
-        result = result.to_numpy()
-    values = result.tolist() if hasattr(result, "tolist") else list(result)
-    if len(values) != rows:
-        raise ContractError(f"the model gave {len(values)} results for {rows} rows")
-    # A frame of one column is a column.
-    if values and all(isinstance(value, list) and len(value) == 1 for value in values):
-        values = [value[0] for value in values]
-    return _finite([_plain(value) for value in values])
 
 
 def _finite(values: list[Any]) -> list[Any]:

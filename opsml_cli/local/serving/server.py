@@ -24,6 +24,7 @@ from opsml_cli.local import endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, EndpointRecord
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.processes import hold
+from opsml_cli.local.serving.hosting.copies import sweep
 from opsml_cli.local.serving.journal import Journal, JournalHandler, JournalStream
 from opsml_cli.local.serving.place import Place
 from opsml_cli.local.store import Store
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> int:
     root, endpoint, *inherited = arguments
     store = Store(Path(root))
     place = Place(Layout(Path(root)).endpoint(endpoint))
+    sweep(place.work)
     lock = None
     if not inherited:
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -181,7 +183,6 @@ def _serve(
         speak=speak,
     )
     following.append(reconciler)
-    # What serves is imported before models and scripts are: foreign code changes what is found, and where.
     server = _server(app, int(listener.getsockname()[1]))
     reconciler.start()
     if speak is not None:
@@ -194,6 +195,7 @@ def _serve(
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     reconciler.stop()
+    reconciler.end_hosts()
     recorder.close()
 
 
@@ -263,5 +265,5 @@ def _bind(record: EndpointRecord, root: Path) -> socket.socket:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    # A foreign model's threads may never end; nothing that matters is left to do.
+    # A thread that still scores may take long; nothing that matters is left to do.
     os._exit(code)
