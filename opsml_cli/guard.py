@@ -44,10 +44,11 @@ class Guard:
     """ASGI middleware: 421 for a `Host` that is none of `names`, 403 for an `Origin` that is none of them.
 
     `names` are `host[:port]` texts (see `loopback_names`). A request without `Origin` comes from no web page and passes.
-    Refusals are JSON: `{"error": {"code", "message"}}`."""
+    Refusals are JSON: `{"error": {"code", "message"}}`; `refused` hears of each: status and reason."""
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str], refused: Callable[[int, str], None] | None = None) -> None:
         self._app = app
+        self._refused = refused
         self._hosts = frozenset(name.lower().encode() for name in names)
         self._origins = frozenset(scheme + host for host in self._hosts for scheme in (b"http://", b"https://"))
 
@@ -55,8 +56,12 @@ class Guard:
         if scope["type"] in ("http", "websocket"):
             refusal = self._refusal(scope)
             if refusal is not None:
+                if self._refused is not None:
+                    self._refused(refusal[0], refusal[2])
                 await _refuse(scope, send, *refusal)
                 return
+            if any(name == b"expect" for name, _ in scope["headers"]):
+                receive, send = _expecting(receive, send)
         await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
@@ -71,6 +76,24 @@ class Guard:
         if not hosts:
             return 421, "foreign_host", "a Host header is required"
         return None
+
+
+def _expecting(receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """For a client that waits to be asked for its body: an answer without asking ends the connection, since nobody could
+    say whether the body follows."""
+    asked = False
+
+    async def ask() -> MutableMapping[str, Any]:
+        nonlocal asked
+        asked = True
+        return await receive()
+
+    async def answer(message: MutableMapping[str, Any]) -> None:
+        if not asked and message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return ask, answer
 
 
 async def _refuse(scope: Scope, send: Send, status: int, code: str, message: str) -> None:

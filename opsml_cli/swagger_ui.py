@@ -124,6 +124,8 @@ def serve(target: Target, port: int, ready: Callable[[str], None]) -> None:
 
     import uvicorn
 
+    from opsml_cli.http_protocol import BoundedProtocol
+
     target.document()  # an endpoint that is not there is an error now, not a page that fails
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
@@ -142,6 +144,8 @@ def serve(target: Target, port: int, ready: Callable[[str], None]) -> None:
         server = uvicorn.Server(
             uvicorn.Config(
                 Guard(page, loopback_names(bound)),
+                http=BoundedProtocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -254,7 +258,10 @@ class Page:
         if (scope["method"], path) not in FORWARDED:
             await _error(send, 404, "not_found", f"only {', '.join(sorted(f'{m} {p}' for m, p in FORWARDED))} are forwarded")
             return
-        body = await _body(receive)
+        try:
+            body = await _body(receive)
+        except _Gone:
+            return
         if body is None:
             await _error(send, 413, "too_large", f"the body is larger than {LARGEST_REQUEST} bytes")
             return
@@ -302,13 +309,17 @@ def _passed(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     ]
 
 
+class _Gone(Exception):  # noqa: N818 - nobody is there to be told
+    """The client left before its request was whole."""
+
+
 async def _body(receive: Receive) -> bytes | None:
-    """The request's body; None when it is too large."""
+    """The request's body; None when it is too large. `_Gone` when it does not come to its end."""
     content = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(content)
+            raise _Gone
         content += message.get("body", b"")
         if len(content) > LARGEST_REQUEST:
             return None

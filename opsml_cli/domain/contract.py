@@ -294,7 +294,7 @@ def _split(data: dict[str, Any], dialect: Dialect) -> list[dict[str, Any]]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise BadRequest("'input_data.columns' is no list of names", dialect=dialect, expected='["age", "job", ...]')
     if len(set(columns)) != len(columns):
-        twice = next(name for name in columns if columns.count(name) > 1)
+        twice = _repeated(columns)
         raise BadRequest(
             f"column {twice[:_SHOWN]!r} is named twice", dialect=dialect, column=twice[:_SHOWN], expected="each name once"
         )
@@ -303,6 +303,12 @@ def _split(data: dict[str, Any], dialect: Dialect) -> list[dict[str, Any]]:
     if not isinstance(data.get("index", []), list):
         raise BadRequest("'input_data.index' is no list", dialect=dialect, expected="a list, or no index at all")
     return [dict(zip(columns, _list_row(row, index, len(columns), dialect), strict=True)) for index, row in enumerate(values)]
+
+
+def _repeated(names: Iterable[str]) -> str:
+    """The first name that was there before."""
+    seen: set[str] = set()
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _list_row(row: object, index: int, width: int, dialect: Dialect) -> list[Any]:

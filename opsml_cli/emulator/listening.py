@@ -5,16 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from opsml_cli.emulator import tls
 from opsml_cli.emulator.app import ABORT
+from opsml_cli.http_protocol import BoundedProtocol
 from opsml_cli.local.layout import Layout
 
 _FAREWELL_SECONDS = 0.1
 
 
-class AbortingProtocol(HttpToolsProtocol):
+class AbortingProtocol(BoundedProtocol):
     """Hands the application what ends the connection at once: an injected `drop` needs it.
 
     At the server's end, idle connections end with it: TLS would wait for a farewell from clients that only keep them for
@@ -22,7 +21,8 @@ class AbortingProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
+        if self.scope is not None:
+            self.scope[ABORT] = self.transport.abort  # type: ignore[literal-required]
 
     def shutdown(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete

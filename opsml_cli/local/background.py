@@ -161,7 +161,9 @@ def serve(
         place.write_address(Address(before.port, 0, None, base, options))
     import uvicorn
 
-    settings = prepare()
+    from opsml_cli.http_protocol import BoundedProtocol
+
+    settings: dict[str, Any] = {"http": BoundedProtocol, **prepare()}
     listener = _listen([port] if port is not None else [before.port, 0] if before is not None else [0])
     found = int(listener.getsockname()[1])
     app = make(found)
@@ -175,7 +177,8 @@ def serve(
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=3,
-        h11_max_incomplete_event_size=65_536,
+        ws="none",
+        timeout_keep_alive=60,
         **settings,
     )
     # uvicorn sends itself the signal once more when it has shut down: there is still a line to write then.

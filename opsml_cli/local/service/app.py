@@ -171,7 +171,7 @@ async def _json_body(request: Request) -> object:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise _RefusedError(415, "invalid_input", "the body must be sent as Content-Type: application/json")
-    content = b""
+    content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BODY_BYTES:

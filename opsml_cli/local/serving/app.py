@@ -20,6 +20,7 @@ from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
 from opsml_cli.local.serving import hosted, metrics
 from opsml_cli.local.serving.documents import Documents
 from opsml_cli.local.serving.hosting.group import HostGroup
+from opsml_cli.local.serving.refusals import Refusals
 from opsml_cli.local.serving.routing import Live, Routing
 
 DEPLOYMENT_HEADER = b"azureml-model-deployment"
@@ -49,13 +50,15 @@ class RequestSink(Protocol):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one server process; sizes in bytes. `inline_bytes`: bodies up to this size are scored on the event loop
-    when the model is quick; larger ones, and slow models, in one of `threads` threads."""
+    when the model is quick; larger ones, and slow models, in one of `threads` threads. `in_flight` requests are answered at
+    once, with bodies of `pending_bytes`; bodies that are still coming have `arriving_bytes`."""
 
     body_bytes: int = 10 * 2**20
     body_seconds: float = 30.0
     request_seconds: float = 60.0
     in_flight: int = 256
     pending_bytes: int = 128 * 2**20
+    arriving_bytes: int = 256 * 2**20
     inline_bytes: int = 16 * 1024
     threads: int = 4
 
@@ -87,7 +90,8 @@ class _Request:
 
 class ScoringApp:
     """`routing` may be replaced at any time from any thread. `rekey` is asked, when a key is refused, whether the secrets
-    have changed on disk; it returns the keys of now. `report` gets one line for every failure of a model."""
+    have changed on disk; it returns the keys of now. `report` gets one line for every failure of a model, `warn`
+    some about what is refused."""
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class ScoringApp:
         sink: RequestSink | None = None,
         limits: Limits | None = None,
         report: Callable[[str, str], None] | None = None,
+        warn: Callable[[str], None] | None = None,
         rekey: Callable[[], tuple[bytes, ...]] | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -105,9 +110,11 @@ class ScoringApp:
         self._sink = sink
         self._report = report
         self._rekey = rekey
+        self._refusals = Refusals(warn) if warn is not None else None
         self._in_flight = 0  # in this process; hosts have bounds of their own, so that none of them takes another's place
         self._hosted_requests = 0
         self._pending = 0
+        self._arriving = 0
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="score")
         self._tasks: set[asyncio.Task[None]] = set()
         self._documents = Documents(endpoint)
@@ -119,10 +126,20 @@ class ScoringApp:
         try:
             reply = await self._route(request, receive)
         except _Refused as refusal:
+            if self._refusals is not None:
+                self._refusals.note(refusal.status, str(refusal))
             reply = refusal.status, refusal.body, JSON, refusal.headers
         except _Disconnected:
             return
         await self._reply(request, send, reply)
+
+    def refused(self, status: int, reason: str) -> None:
+        """Count and record what was refused before it was a request to this application: by the protocol or the guard."""
+        self.metrics.requests["", status] += 1
+        if self._refusals is not None:
+            self._refusals.note(status, reason)
+        if self._sink is not None:
+            self._sink.record(time.time(), "", status, 0.0, 0, 0, "")
 
     async def _reply(self, request: _Request, send: Send, reply: Reply) -> None:
         status, body, media, headers = reply
@@ -217,12 +234,13 @@ class ScoringApp:
         if method != "POST":
             raise _Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
         _check_media(request.headers)
+        body = await self._body(request, receive)
+        # Counted from here on: a body that is still coming keeps nobody else waiting.
         if self._in_flight >= limits.in_flight or self._pending > limits.pending_bytes:
-            raise _Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
+            raise _saturated()
         self._in_flight += 1
         handed = False
         try:
-            body = await self._body(request, receive)
             if self._mirrors(request):
                 self._mirror(request, body)
             if live.scorer.quick and len(body) <= limits.inline_bytes:
@@ -308,34 +326,35 @@ class ScoringApp:
         self._note(request, live.deployment, status, time.perf_counter() - started, len(reply))
 
     async def _body(self, request: _Request, receive: Receive) -> bytes:
-        limit = self.limits.body_bytes
-        length = request.headers.get(b"content-length", b"0")
-        too_large = length.isdigit() and int(length[:20]) > limit
-        parts: list[bytes] = []
-        size = 0
+        """The whole body. What is refused is not read to its end: the protocol lets the client read the reply."""
+        limits, headers = self.limits, request.headers
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length[:20]) > limits.body_bytes:
+            raise _too_large(limits.body_bytes)
+        content, held = bytearray(), 0
         try:
-            async with asyncio.timeout(self.limits.body_seconds):
+            async with asyncio.timeout(limits.body_seconds):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Disconnected
-                    size += len(message["body"])
-                    too_large = too_large or size > limit
-                    if too_large:
-                        # What is on its way is thrown away, within reason, so that the client lives to read the reply.
-                        parts.clear()
-                    else:
-                        parts.append(message["body"])
-                    if not message.get("more_body") or size > 4 * limit:
-                        break
+                    part = message["body"]
+                    request.received += len(part)
+                    if request.received > limits.body_bytes:
+                        raise _too_large(limits.body_bytes)
+                    if not message.get("more_body"):
+                        return bytes(content + part) if content else part
+                    content += part
+                    self._arriving += len(part)
+                    held += len(part)
+                    # Small bodies always have room: there are only so many connections.
+                    if held > limits.inline_bytes and self._arriving > limits.arriving_bytes:
+                        raise _saturated()
         except TimeoutError:
             close = [(b"connection", b"close")]
-            raise _Refused(408, "too_slow", f"the body did not arrive within {self.limits.body_seconds:g} s", close) from None
-        request.received = size
-        if too_large:
-            message_text = f"the body is larger than {limit} bytes; send the rows in several requests"
-            raise _Refused(413, "too_large", message_text, [(b"connection", b"close")])
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            raise _Refused(408, "too_slow", f"the body did not arrive within {limits.body_seconds:g} s", close) from None
+        finally:
+            self._arriving -= held
 
     def _answer(self, live: Live, body: bytes) -> Reply:
         """Score a body with a model; whatever is in it ends in a reply. Runs on the loop or in a thread."""
@@ -378,6 +397,15 @@ class ScoringApp:
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
         return self._documents.of(live, version, host, deployments)
+
+
+def _saturated() -> _Refused:
+    return _Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
+
+
+def _too_large(limit: int) -> _Refused:
+    text = f"the body is larger than {limit} bytes; send the rows in several requests"
+    return _Refused(413, "too_large", text, [(b"connection", b"close")])
 
 
 def _check_media(headers: Mapping[bytes, bytes]) -> None:

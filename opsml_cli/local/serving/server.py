@@ -32,6 +32,7 @@ from opsml_cli.local.store import Store
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    from opsml_cli.local.serving.app import ScoringApp
     from opsml_cli.local.serving.reconciler import Reconciler
     from opsml_cli.local.serving.workers import Word
 
@@ -170,6 +171,7 @@ def _serve(
         record.name,
         sink=recorder,
         report=lambda deployment, message: journal.write("error", message, deployment),
+        warn=lambda message: journal.write("warning", message),
         rekey=rekey,
     )
     reconciler = Reconciler(
@@ -199,15 +201,15 @@ def _serve(
     recorder.close()
 
 
-def _server(app: Any, port: int) -> Server:
+def _server(app: ScoringApp, port: int) -> Server:
     import uvicorn
 
     from opsml_cli.guard import Guard, loopback_names
-    from opsml_cli.http_protocol import BoundedProtocol
+    from opsml_cli.http_protocol import reporting
 
     config = uvicorn.Config(
-        Guard(app, loopback_names(port)),
-        http=BoundedProtocol,
+        Guard(app, loopback_names(port), app.refused),
+        http=reporting(app.refused),
         ws="none",
         lifespan="off",
         log_config=None,
