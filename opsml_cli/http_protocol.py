@@ -170,8 +170,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._say(self._farewell)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what is idle. A body that is still coming, although its answer is sent, has its own time."""
-        if self._part != _BODY:
+        """Close what is idle. What is still coming has its own time."""
+        if self._part == _IDLE and not self._counted:
             super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:

@@ -174,3 +174,25 @@ def test_whatever_comes_is_understood_or_refused(body: object) -> None:
         assert row["age"] is None or isinstance(row["age"], int | float)
         assert row["rate"] is None or math.isfinite(row["rate"])
         assert row["paid"] in (None, True, False)
+
+
+class _Counted(str):
+    """A name that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        _Counted.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("count", [1_000, 4_000])
+def test_a_repeated_column_is_found_in_linear_time(count: int) -> None:
+    names = [_Counted(f"c{index}") for index in range(count)]
+    _Counted.compared = 0
+    with pytest.raises(BadRequest, match="is named twice"):
+        read_call({"input_data": {"columns": [*names, _Counted(f"c{count - 1}")], "data": []}}, SCHEMA)
+    assert _Counted.compared < 10 * count
