@@ -117,7 +117,7 @@ def test_changed_files_are_not_loaded_again(trusting: Emulated, ml: Any, files: 
         ("def init(): raise ValueError('no weights')\ndef run(x): pass", "no weights"),
         ("import sys\ndef init(): sys.exit('no licence')\ndef run(x): pass", "no licence"),
         ("import os\ndef init(): os.abort()\ndef run(x): pass", "Fatal Python error: Aborted"),
-        ("x = 1", "no function run"),
+        ("x = 1", "no function init"),
     ],
     ids=["raises", "exits", "crashes", "no-run"],
 )
@@ -141,7 +141,9 @@ def test_a_script_that_exits_while_it_answers_fails_that_request_alone(
 ) -> None:
     from azure.ai.ml.entities import ManagedOnlineEndpoint
 
-    (files / "src" / "score.py").write_text("import sys\ndef run(body): return 1 if body == '1' else sys.exit(body)")
+    (files / "src" / "score.py").write_text(
+        "import sys\ndef init(): pass\ndef run(body): return 1 if body == '1' else sys.exit(body)"
+    )
     endpoint = ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name="exits", auth_mode="key")).result()
     ml.online_deployments.begin_create_or_update(deployment("exits"), skip_script_validation=True).result()
     endpoint.traffic = {"blue": 100}

@@ -1,0 +1,108 @@
+"""The two servers that a script is given to: Microsoft's in its own environment, and opsml's host of the same Python."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from script_cases import Case, Send
+
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; `closed` when the connection ended without an answer. Header names in lower case."""
+
+    status: int = 0
+    headers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    body: bytes = b""
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether the script was taken, its answers, and the log."""
+
+    starts: bool
+    answers: tuple[Answer, ...]
+    log: str
+
+
+def lay_out(case: Case, folder: Path) -> tuple[Path, Path]:
+    """The code and the model folder of `case`, written below `folder`."""
+    code, model = folder / "code", folder / "model"
+    for root, files in ((code, case.files), (model, case.model)):
+        root.mkdir(parents=True)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return code, model
+
+
+def microsoft(case: Case, folder: Path, python: Path) -> Outcome:
+    """What azureml-inference-server-http makes of `case`."""
+    code, model = lay_out(case, folder)
+    with _process(case, code, model, folder / "log", python) as (process, port):
+        starts = _answers(process, port)
+        answers = tuple(send(port, each) for each in case.sends) if starts else ()
+        log = folder / "log"
+    return Outcome(starts, answers, log.read_text(errors="replace"))
+
+
+@contextmanager
+def _process(case: Case, code: Path, model: Path, log: Path, python: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    environment = {**kept, **case.variables, "AML_APP_ROOT": str(code), "AZUREML_MODEL_DIR": str(model)}
+    command = [python.parent / "azmlinfsrv", "--entry_script", case.entry, "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(each) for each in command], cwd=code, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            yield process, port
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the server answers its health probe; False when it has ended before."""
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        if send(port, Send("probe", method="GET", path="/", headers={})).status == 200:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def send(port: int, request: Send, headers: dict[str, str] | None = None) -> Answer:
+    """Send `request` as it is, with further `headers`."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    target = request.path + (f"?{request.query}" if request.query else "")
+    try:
+        connection.request(request.method, target, request.body or None, {**request.headers, **(headers or {})})
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return Answer(closed=True)
+    finally:
+        connection.close()
+    names = {name.lower() for name, _ in response.getheaders()}
+    found = {name: tuple(response.headers.get_all(name, [])) for name in names}
+    return Answer(response.status, found, body)
