@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from opsml_cli.domain.contract import Dialect
-from opsml_cli.domain.endpoint import Row, ScoreRequest, ScoreResult
+from opsml_cli.domain.endpoint import RawReply, RawRequest, Row, ScoreRequest, ScoreResult
 from opsml_cli.domain.errors import (
     BusyError,
     ConflictError,
@@ -188,10 +188,17 @@ class ScoringClient:
             raise self._error(answer, offset)
         return read_results(self._name, answer.body, count), answer
 
-    def _send(self, method: str, path: str, body: bytes | None, deployment: str | None) -> Answer:
+    def send(self, request: RawRequest) -> RawReply:
+        """Post a body as it is; the answer, whatever its status."""
+        answer = self._send("POST", self._path, request.body, request.deployment, request.media)
+        return RawReply(answer.status, answer.body, answer.deployment)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, deployment: str | None, media: str = "application/json"
+    ) -> Answer:
         headers = {"Authorization": f"Bearer {self._address.key}", "User-Agent": "opsml"}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opsml_cli.azureml.endpoint_mapping import REVISION, SHARE, Wish, traffic_of, wish_tags
+
+if TYPE_CHECKING:
+    from opsml_cli.domain.deployment import EndpointSpec
 
 _NO_SHARE = "-"
 # Members of a deployment that the service fills in by itself and that a PUT must not repeat.
@@ -54,8 +57,36 @@ def changed_endpoint(
     }
 
 
-def new_deployment(region: str, wish: Wish, model_id: str) -> dict[str, Any]:
-    """The body of a deployment that serves a registered MLflow model without code."""
+def put_endpoint(region: str, spec: EndpointSpec, resource: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body of an endpoint as `spec` wants it; opsml's own tags, and traffic that it leaves out, stay as they are."""
+    before = resource or {}
+    held = before.get("properties") or {}
+    kept = {tag: text for tag, text in (before.get("tags") or {}).items() if tag.startswith("opsml.")}
+    mirror = spec.mirror_traffic if spec.mirror_traffic is not None else held.get("mirrorTraffic")
+    traffic = spec.traffic if spec.traffic is not None else traffic_of(before)
+    properties: dict[str, Any] = {
+        "authMode": spec.auth_mode,
+        "description": spec.description,
+        "properties": dict(spec.properties),
+        "traffic": {name: percent for name, percent in traffic.items() if percent},
+        "mirrorTraffic": dict(mirror or {}),
+        "publicNetworkAccess": spec.public_network_access or held.get("publicNetworkAccess"),
+    }
+    identity: dict[str, Any] = {"type": "SystemAssigned"}
+    if spec.identities:
+        identity = {"type": "UserAssigned", "userAssignedIdentities": {name: {} for name in spec.identities}}
+    return {
+        "location": before.get("location") or region,
+        "kind": "Managed",
+        "identity": identity,
+        "tags": {**kept, **spec.tags},
+        "properties": {name: value for name, value in properties.items() if value is not None},
+    }
+
+
+def new_deployment(region: str, wish: Wish, model_id: str | None) -> dict[str, Any]:
+    """The body of a deployment: of a registered MLflow model without code, or of what the wish says beside it."""
+    model = {} if model_id is None else {"model": model_id}
     return {
         "location": region,
         "kind": "Managed",
@@ -63,18 +94,19 @@ def new_deployment(region: str, wish: Wish, model_id: str) -> dict[str, Any]:
         "tags": deployment_tags(wish),
         "properties": {
             "endpointComputeType": "Managed",
-            "model": model_id,
+            **model,
             "instanceType": wish.instance_type,
             "appInsightsEnabled": wish.insights,
             "environmentVariables": {},
             "properties": {},
             "scaleSettings": {"scaleType": "Default"},
+            **wish.properties,
         },
     }
 
 
 def deployment_tags(wish: Wish) -> dict[str, str]:
-    return {REVISION: wish.revision, SHARE: _NO_SHARE if wish.share is None else str(wish.share)}
+    return {**wish.tags, REVISION: wish.revision, SHARE: _NO_SHARE if wish.share is None else str(wish.share)}
 
 
 def changed_deployment(resource: Mapping[str, Any], *, insights: bool) -> dict[str, Any]:

@@ -11,8 +11,16 @@ from opsml_cli.azureml import endpoint_mapping as mapping
 from opsml_cli.azureml.endpoint_rollout import Rollout, new_revision, same_name
 from opsml_cli.domain import names
 from opsml_cli.domain.compute import DEFAULT_SIZE
+from opsml_cli.domain.deployment_wire import settings_on_wire
 from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint
-from opsml_cli.domain.errors import BusyError, ConflictError, NotAllowedError, NotFoundError, UsageError
+from opsml_cli.domain.errors import (
+    BusyError,
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    UsageError,
+)
 from opsml_cli.domain.traffic import shared_out
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
     model = _check(models, spec)
     resource = rollout.endpoint(spec.endpoint)
     deployments = [] if resource is None else rollout.deployments_of(resource)
-    wish, there = _wish(spec, model, deployments)
+    wish, there = _wish(spec, model, deployments, _properties(context, spec))
     pending = next((each for each in mapping.wishes_of(resource or {}) if same_name(each.deployment, spec.deployment)), None)
     _check_share(spec, resource)
     if spec.dry_run:
@@ -42,7 +50,7 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
         )
     if there is None and pending is not None and pending.same_target(wish) and mapping.refusal_of(resource, pending) is None:
         return _joined(rollout, spec)
-    if there is not None and mapping.target_of(there).same_target(wish):
+    if there is not None and wish.made(there):
         done, failure = mapping.outcome_of(resource, there)
         state = mapping.state_of(there)
         if not done and state is not DeploymentState.FAILED:
@@ -57,13 +65,17 @@ def begin(context: Context, rollout: Rollout, models: AzureModels, spec: DeployS
     return _joined(rollout, spec)
 
 
-def _check(models: AzureModels, spec: DeploySpec) -> Model:
+def _check(models: AzureModels, spec: DeploySpec) -> Model | None:
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
     if spec.traffic is not None and not 0 <= spec.traffic <= 100:
         raise UsageError(f"traffic {spec.traffic} is no percentage", cause="expected 0 to 100")
     if not 1 <= spec.instance_count <= MAX_INSTANCES:
         raise UsageError(f"instance count {spec.instance_count} is out of range", cause=f"expected 1 to {MAX_INSTANCES}")
+    if spec.model is None:
+        if spec.code is None and (spec.environment is None or spec.environment.routes is None):
+            raise UsageError("there is neither a model nor a scoring script to deploy", fix="name a model, or give --code")
+        return None
     model = models.get(spec.model)
     if not (model.own or model.trusted or spec.trust):
         raise NotAllowedError(
@@ -84,8 +96,37 @@ def _check_share(spec: DeploySpec, resource: Mapping[str, Any] | None) -> None:
         )
 
 
+def _properties(context: Context, spec: DeploySpec) -> dict[str, Any]:
+    """What the deployment is asked beside model and size, as the wire has it; code and environment are made where they are
+    missing."""
+    found: dict[str, Any] = settings_on_wire(spec.settings)
+    if spec.variables:
+        found["environmentVariables"] = dict(spec.variables)
+    if spec.code is None and spec.environment is None:
+        return found
+    from opsml_cli.azureml import endpoint_assets
+
+    if spec.code is not None:
+        if spec.environment is None:
+            raise UsageError(
+                "a scoring script on Azure needs an environment",
+                cause="its container holds the packages that the script imports",
+                fix="add --environment conda.yml, requirements.txt, or a registered NAME:VERSION",
+            )
+        if endpoint_assets.lacks_server(spec.environment):
+            raise InvalidInputError(
+                f"the environment {spec.environment.title} lacks {endpoint_assets.SERVER}, which runs scoring scripts on Azure",
+                fix=f"add {endpoint_assets.SERVER} to its pip packages",
+            )
+        code = endpoint_assets.code_id(context, spec.code, dry_run=spec.dry_run)
+        found["codeConfiguration"] = {"codeId": code, "scoringScript": spec.code.entry}
+    if spec.environment is not None:
+        found["environmentId"] = endpoint_assets.environment_id(context, spec.environment, dry_run=spec.dry_run)
+    return found
+
+
 def _wish(
-    spec: DeploySpec, model: Model, deployments: Sequence[Mapping[str, Any]]
+    spec: DeploySpec, model: Model | None, deployments: Sequence[Mapping[str, Any]], properties: Mapping[str, Any]
 ) -> tuple[mapping.Wish, Mapping[str, Any] | None]:
     """What is asked, with what was left out taken from what is there; and the deployment of that name."""
     there = next((each for each in deployments if same_name(str(each["name"]), spec.deployment)), None)
@@ -96,8 +137,17 @@ def _wish(
     size = spec.instance_type or (mapping.target_of(there).instance_type if there is not None else DEFAULT_SIZE)
     name = str(there["name"]) if there is not None else spec.deployment
     wish = mapping.Wish(
-        new_revision(), name, model.name, model.version, size, spec.instance_count, insights, spec.traffic
-    )  # fmt: skip
+        new_revision(),
+        name,
+        model.name if model is not None else "",
+        model.version if model is not None else "",
+        size,
+        spec.instance_count,
+        insights,
+        spec.traffic,
+        properties,
+        spec.settings.tags,
+    )
     return wish, there
 
 
@@ -134,10 +184,13 @@ def _planned(
     there: Mapping[str, Any] | None,
 ) -> Deployed:
     """What a dry run says."""
-    same = there is not None and mapping.target_of(there).same_target(wish)
+    same = there is not None and wish.made(there)
     if resource is None:
         resource = {"name": spec.endpoint, **endpoint_bodies.new_endpoint("", wish)}
-    made = {"name": wish.deployment, **endpoint_bodies.new_deployment("", wish, f"azureml:{wish.model}:{wish.version}")}
+    made = {
+        "name": wish.deployment,
+        **endpoint_bodies.new_deployment("", wish, f"azureml:{wish.model}:{wish.version}" if wish.model else None),
+    }
     others = [each for each in deployments if not same_name(str(each["name"]), wish.deployment)]
     shown = mapping.endpoint_of(resource, [*others, there if same and there is not None else made])
     traffic = mapping.traffic_of(resource)

@@ -12,9 +12,12 @@ What a deployment was asked is kept on Azure itself, in tags, so that whoever lo
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opsml_cli.azureml.job_mapping import stamp_of
@@ -27,8 +30,12 @@ from opsml_cli.domain.pointer import ModelPointer
 TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
 NEVER_STOPPED = "an endpoint of Azure answers for as long as it exists: it cannot be stopped"
 _PREFIX = "opsml."
+_PACKED = "packed:"
 _WISH, _DONE = "opsml.deploy.", "opsml.done."
 REVISION, SHARE = "opsml.revision", "opsml.share"
+_CODE, _VARIABLES = "codeConfiguration", "environmentVariables"
+_MOST_PARTS = 20  # tags that one wish may take
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 _MOVED, _PREVIOUS = "opsml.moved", "opsml.previous"
 _STATES = {
     "creating": DeploymentState.CREATING,
@@ -54,9 +61,29 @@ class Wish:
     instance_count: int
     insights: bool
     share: int | None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def same_target(self, other: Wish) -> bool:
         """Whether both want the same deployment, whatever its traffic."""
+        return self.properties == other.properties and self.tags == other.tags and self._same_machine(other)
+
+    def made(self, deployment: Mapping[str, Any]) -> bool:
+        """Whether the deployment is what is wished: what the wish leaves out is the service's to say, but for a script and its
+        variables."""
+        properties = deployment.get("properties") or {}
+        wanted = {name: value for name, value in self.properties.items() if name not in (_CODE, _VARIABLES)}
+        tags = user_tags(deployment.get("tags"))
+        return (
+            self._same_machine(target_of(deployment))
+            and _holds(properties.get(_CODE) or {}, self.properties.get(_CODE) or {})
+            and bool(properties.get(_CODE)) == bool(self.properties.get(_CODE))
+            and _own_variables(properties) == _own_variables(self.properties)
+            and _holds(properties, wanted)
+            and all(tags.get(name) == value for name, value in self.tags.items())
+        )
+
+    def _same_machine(self, other: Wish) -> bool:
         return (
             names.key(self.model) == names.key(other.model)
             and self.version == other.version
@@ -65,29 +92,74 @@ class Wish:
         )
 
 
+def _own_variables(properties: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that somebody gave: Azure adds its own."""
+    given = properties.get(_VARIABLES) or {}
+    return {name: str(value) for name, value in given.items() if not name.startswith(("AZUREML_", "AML_"))}
+
+
+def _holds(there: object, wanted: object) -> bool:
+    """Whether everything that is wanted is there: ids without case, durations by their length."""
+    if isinstance(wanted, Mapping):
+        return isinstance(there, Mapping) and all(_holds(there.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(there, list) and len(there) == len(wanted) and all(map(_holds, there, wanted))
+    if isinstance(wanted, str) and isinstance(there, str):
+        return there == wanted or there.casefold() == wanted.casefold() or _seconds(there) == _seconds(wanted) is not None
+    return there == wanted
+
+
+def _seconds(text: str) -> float | None:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds
+
+
 def wishes_of(endpoint: Mapping[str, Any]) -> tuple[Wish, ...]:
     """What is still to be deployed behind the endpoint; a tag that cannot be read is none of ours."""
     found = []
-    for tag, text in (endpoint.get("tags") or {}).items():
-        if not tag.startswith(_WISH):
+    tags = endpoint.get("tags") or {}
+    for tag, text in tags.items():
+        if not tag.startswith(_WISH) or "." in tag.removeprefix(_WISH):
             continue
         try:
-            values = json.loads(text)
+            values = json.loads(_whole(tags, tag, text))
             found.append(Wish(values[0], tag.removeprefix(_WISH), *values[1:]))
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, zlib.error):
             continue
     return tuple(found)
 
 
+def _whole(tags: Mapping[str, str], tag: str, text: str) -> str:
+    """The wish's text, put together again when it took several tags."""
+    if not text.startswith(_PACKED):
+        return text
+    parts = int(text.removeprefix(_PACKED))
+    packed = "".join(tags.get(f"{tag}.{number}", "") for number in range(parts))
+    return zlib.decompress(base64.b64decode(packed)).decode()
+
+
 def wish_tags(wish: Wish) -> dict[str, str]:
-    """The endpoint's tag that keeps a wish. UsageError when Azure could not keep it."""
+    """The endpoint's tags that keep a wish: one, or several for a long one. UsageError when Azure could not keep it."""
     values = [
         wish.revision, wish.model, wish.version, wish.instance_type, wish.instance_count, wish.insights, wish.share,
     ]  # fmt: skip
+    if wish.properties or wish.tags:
+        values += [wish.properties, wish.tags]
     text = json.dumps(values, separators=(",", ":"))
-    if len(text) > TAG_LENGTH:
-        raise UsageError(f"the model's name is too long for a first deployment on Azure: {len(wish.model)} characters")
-    return {_WISH + wish.deployment: text}
+    tag = _WISH + wish.deployment
+    if len(text) <= TAG_LENGTH:
+        return {tag: text}
+    packed = base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+    parts = [packed[first : first + TAG_LENGTH] for first in range(0, len(packed), TAG_LENGTH)]
+    if len(parts) > _MOST_PARTS:
+        raise UsageError(
+            f"what deployment {wish.deployment!r} is asked is too long to be kept while its endpoint is made",
+            fix="make the endpoint first: opsml deploy -f endpoint.yml",
+        )
+    return {tag: f"{_PACKED}{len(parts)}", **{f"{tag}.{number}": part for number, part in enumerate(parts)}}
 
 
 def refused_tags(endpoint: Mapping[str, Any], wish: Wish, reason: str) -> dict[str, str]:
@@ -104,9 +176,13 @@ def refusal_of(endpoint: Mapping[str, Any], wish: Wish) -> str | None:
 
 def settled_tags(endpoint: Mapping[str, Any], deployment: str, revision: str, failure: str | None) -> dict[str, str]:
     """The endpoint's tags once the deployment was tried: its wish is gone, and what came out is noted."""
-    kept = {tag: text for tag, text in (endpoint.get("tags") or {}).items() if tag != _WISH + deployment}
+    kept = {tag: text for tag, text in (endpoint.get("tags") or {}).items() if not _keeps_wish(tag, deployment)}
     done = revision if failure is None else f"{revision}!{' '.join(failure.split())}"[:TAG_LENGTH]
     return {**kept, _DONE + deployment: done}
+
+
+def _keeps_wish(tag: str, deployment: str) -> bool:
+    return tag == _WISH + deployment or tag.startswith(f"{_WISH}{deployment}.")
 
 
 def traffic_tags(endpoint: Mapping[str, Any], tags: Mapping[str, str], moved: str | None) -> dict[str, str]:
@@ -169,7 +245,15 @@ def target_of(deployment: Mapping[str, Any]) -> Wish:
         int((deployment.get("sku") or {}).get("capacity") or 1),
         bool(properties.get("appInsightsEnabled")),
         share_of(deployment),
+        _asked(properties),
+        user_tags(deployment.get("tags")),
     )
+
+
+def _asked(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a scoring script, as the resource has it."""
+    code = properties.get(_CODE)
+    return {_CODE: code} if code else {}
 
 
 def model_of(reference: object) -> ModelPointer:
@@ -210,6 +294,19 @@ def endpoint_of(resource: Mapping[str, Any], deployments: Sequence[Mapping[str, 
     )
 
 
+def configured(resource: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether the endpoint is as the body wants it, so that nothing needs to be PUT."""
+    held, wanted = resource.get("properties") or {}, body["properties"]
+    given = {name: value for name, value in wanted.items() if name not in ("traffic", "mirrorTraffic")}
+    traffic = all(
+        {name: share for name, share in (held.get(key) or {}).items() if share}
+        == {name: share for name, share in wanted[key].items() if share}
+        for key in ("traffic", "mirrorTraffic")
+    )
+    described = (held.get("description") or None) == wanted.get("description")
+    return traffic and described and _holds(held, given) and dict(resource.get("tags") or {}) == body["tags"]
+
+
 def user_tags(tags: Mapping[str, Any] | None) -> dict[str, str]:
     return {tag: str(text) for tag, text in (tags or {}).items() if not tag.startswith(_PREFIX)}
 
@@ -235,7 +332,14 @@ def _deployment(endpoint: Mapping[str, Any], resource: Mapping[str, Any]) -> Dep
         instance_type=target.instance_type,
         insights=target.insights,
         detail=failure if state is DeploymentState.FAILED else None,
+        script=script_of(target.properties),
     )
+
+
+def script_of(properties: Mapping[str, Any]) -> str | None:
+    """The scoring script that a deployment's properties name."""
+    code = properties.get(_CODE)
+    return str(code.get("scoringScript")) if isinstance(code, Mapping) and code.get("scoringScript") else None
 
 
 def _to_come(endpoint: Mapping[str, Any], wish: Wish) -> Deployment:
@@ -252,6 +356,7 @@ def _to_come(endpoint: Mapping[str, Any], wish: Wish) -> Deployment:
         instance_type=wish.instance_type,
         insights=wish.insights,
         detail=refusal or "the endpoint is being made",
+        script=script_of(wish.properties),
     )
 
 

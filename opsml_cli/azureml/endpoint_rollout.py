@@ -98,7 +98,7 @@ class Rollout:
 
     def put_deployment(self, endpoint: str, wish: mapping.Wish) -> Resource:
         """Create the deployment, or change it to what is wished."""
-        model = f"{self._context.place.arm_id}/models/{wish.model}/versions/{wish.version}"
+        model = f"{self._context.place.arm_id}/models/{wish.model}/versions/{wish.version}" if wish.model else None
         body = endpoint_bodies.new_deployment(self._context.region, wish, model)
         found: Resource = self._context.rest.send(
             "PUT", f"{{ws}}/onlineEndpoints/{endpoint}/deployments/{wish.deployment}", VERSION, body
@@ -144,6 +144,8 @@ class Rollout:
         from opsml_cli.azureml import endpoint_smoke
 
         target = mapping.target_of(deployment)
+        if mapping.script_of(target.properties) is not None:
+            return None  # nobody knows what a script takes: it is ready when its container is
         try:
             row = self._examples.row(AssetRef(target.model, target.version))
             with self._client(endpoint) as client:

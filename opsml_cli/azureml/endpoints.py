@@ -13,16 +13,20 @@ from opsml_cli.azureml import endpoint_mapping as mapping
 from opsml_cli.azureml.endpoint_rollout import VERSION, Rollout, same_name
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import (
+    Configured,
     Deployed,
     DeploymentState,
     DeploySpec,
     EndpointKeys,
     OnlineEndpoint,
+    RawReply,
+    RawRequest,
     Row,
     ScoreRequest,
     ScoreResult,
 )
 from opsml_cli.domain.errors import (
+    BusyError,
     ConflictError,
     ContractError,
     NotFinishedError,
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from opsml_cli.azureml.context import Answer, Context
     from opsml_cli.azureml.data import AzureData
     from opsml_cli.azureml.models import AzureModels
+    from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.progress import Progress
     from opsml_cli.scoring_client import ScoringClient
@@ -92,6 +97,28 @@ class AzureEndpoints:
         from opsml_cli.azureml.endpoint_deploy import begin
 
         return begin(self._context, self._rollout, self._models(), spec)
+
+    def configure(self, spec: EndpointSpec) -> Configured:
+        names.endpoint_name(spec.name)
+        resource = self._rollout.endpoint(spec.name)
+        deployments = [] if resource is None else self._rollout.deployments_of(resource)
+        for name in (*(spec.traffic or {}), *(spec.mirror_traffic or {})):
+            self._deployment(resource or {"name": spec.name}, name, deployments)
+        body = endpoint_bodies.put_endpoint(self._context.region, spec, resource)
+        if resource is not None and mapping.configured(resource, body):
+            return Configured(mapping.endpoint_of(resource, deployments), unchanged=True)
+        if spec.dry_run:
+            return Configured(
+                mapping.endpoint_of({"name": spec.name, **(resource or {}), **body}, deployments), unchanged=False
+            )
+        if resource is not None and not mapping.state_of(resource).finished:
+            raise BusyError(
+                f"endpoint {resource['name']!r} is {mapping.state_of(resource)}", fix="run the same command again in a minute"
+            )
+        if spec.traffic is not None and resource is not None:
+            body["tags"] = mapping.traffic_tags(resource, body["tags"], None)
+        changed = self._rollout.put_endpoint(spec.name, body)
+        return Configured(mapping.endpoint_of(changed, deployments), unchanged=False)
 
     # Running
 
@@ -225,6 +252,13 @@ class AzureEndpoints:
             return ScoreResult((), 0, request.deployment, 0.0)
         with self._client(resource) as client:
             return client.score(request)
+
+    def send(self, name: str, request: RawRequest) -> RawReply:
+        resource = self._resource(name)
+        if request.deployment is not None:
+            request = replace(request, deployment=str(self._deployment(resource, request.deployment)["name"]))
+        with self._client(resource) as client:
+            return client.send(request)
 
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
         from opsml_cli.loading.generator import load

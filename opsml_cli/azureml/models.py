@@ -14,6 +14,7 @@ from opsml_cli.azureml.storage import DEFAULT, Location, parse_location
 from opsml_cli.azureml.versions import Versions
 from opsml_cli.content import files, model_folder
 from opsml_cli.domain import names
+from opsml_cli.domain.deployment import ModelFormat
 from opsml_cli.domain.errors import (
     ConflictError,
     ContractError,
@@ -72,6 +73,8 @@ class AzureModels:
         if spec.path.startswith("azureml:"):
             return self._register_in_place(spec)
         source = Path(spec.path).expanduser().absolute()
+        if spec.format is not ModelFormat.MLFLOW:
+            return self._register_custom(spec, source)
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
         held = self._versions.find(AssetRef(name, spec.version))
@@ -165,6 +168,30 @@ class AzureModels:
 
     # --- registering
 
+    def _register_custom(self, spec: RegisterModel, source: Path) -> RegisteredModel:
+        """Any file or folder, which only a scoring script reads: it lies below AZUREML_MODEL_DIR under its own name."""
+        if not source.exists():
+            raise NotFoundError(f"no file or folder {source}", fix="check the path of the model")
+        found = model_folder.content_hash(source)
+        location = Location(DEFAULT, f"LocalUpload/{found.sha256}/{source.name}")
+        uri = self._context.storage.long_uri(location)
+        held = self._versions.find(AssetRef(spec.name, spec.version))
+        known = None if held is None else model_of(held)
+        if known is not None and known.sha256 == found.sha256 and _same_place(known.path, uri):
+            return RegisteredModel(known, unchanged=True)
+        if known is not None and spec.version is not None:
+            raise _taken(known)
+        if not spec.trust:
+            raise _untrusted(spec, "it is in a format of its own")
+        facts = ModelFacts(sha256=found.sha256, size_bytes=found.size_bytes, trusted=True)
+        body = body_of(
+            uri, facts.properties(), flavors={}, description=spec.description, tags=spec.tags, kind=spec.format.value
+        )
+        if spec.dry_run:
+            return RegisteredModel(self._planned(spec.name, spec.version, body, None), unchanged=False)
+        self._upload(source, location)
+        return RegisteredModel(model_of(self._versions.create(spec.name, spec.version, body)), unchanged=False)
+
     def _register_in_place(self, spec: RegisterModel) -> RegisteredModel:
         """A model that lies on Azure already: a job's output, or a datastore's path."""
         if not spec.trust:
@@ -189,6 +216,9 @@ class AzureModels:
         from opsml_cli.azureml.transfer import upload
 
         container = self._context.storage.container(location.datastore)
+        if source.is_file():
+            upload(container, location.path, source, lambda _: None)
+            return
         for path in model_folder.files_of(source):
             upload(container, f"{location.path}/{path.relative_to(source).as_posix()}", path, lambda _: None)
 

@@ -62,6 +62,15 @@ def folder_hash(folder: Path) -> FolderHash:
     return FolderHash(digest.hexdigest(), size)
 
 
+def content_hash(path: Path) -> FolderHash:
+    """As `folder_hash`; of a file, the hash of a folder that holds it alone."""
+    if not path.is_file():
+        return folder_hash(path)
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return FolderHash(hashlib.sha256(f"{path.name}\0{content}\n".encode()).hexdigest(), path.stat().st_size)
+
+
 def drop_caches(folder: Path) -> None:
     """Remove compiled Python from `folder`: it is not in the hash, so it must not be what runs."""
     for root, folders, _ in os.walk(folder):

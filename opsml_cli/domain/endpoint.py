@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain.deployment import DeploymentSettings
+
 if TYPE_CHECKING:
+    from opsml_cli.domain.deployment import CodeSource, EnvironmentSource
     from opsml_cli.domain.names import AssetRef
     from opsml_cli.domain.pointer import ModelPointer
 
@@ -31,9 +34,12 @@ class DeploymentState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class DeploySpec:
     """Deploy `model` behind `endpoint`. `traffic` (percent, 0 to 100) is what this deployment gets once it answered a
-    real request; None: all of it on a new endpoint, none beside others. `insights` None: as the endpoint has it."""
+    real request; None: all of it on a new endpoint, none beside others. `insights` None: as the endpoint has it.
 
-    model: AssetRef
+    With `code` a scoring script answers, which finds `variables` in its environment and may do without a model (None).
+    `environment` None: what the workspace takes by itself."""
+
+    model: AssetRef | None
     endpoint: str
     deployment: str
     traffic: int | None = None
@@ -42,11 +48,16 @@ class DeploySpec:
     insights: bool | None = None
     trust: bool = False
     dry_run: bool = False
+    code: CodeSource | None = None
+    environment: EnvironmentSource | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    settings: DeploymentSettings = field(default_factory=DeploymentSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment. `detail` says why when `state` is Failed; `started_at` is ISO 8601 UTC."""
+    """One deployment. `detail` says why when `state` is Failed; `created_at` is ISO 8601 UTC; `script` is the scoring script
+    that answers, whose model may have no name."""
 
     name: str
     endpoint: str
@@ -57,6 +68,7 @@ class Deployment:
     instance_type: str | None = None
     insights: bool = False
     detail: str | None = None
+    script: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,32 @@ class Deployed:
     deployment: Deployment
     unchanged: bool
     canary: Baked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a change of an endpoint's own settings ends with."""
+
+    endpoint: OnlineEndpoint
+    unchanged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A body for an endpoint, as a client would send it. `deployment` None: by traffic."""
+
+    body: bytes
+    media: str = "application/json"
+    deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RawReply:
+    """`status` is the model's own where a front door stands before it."""
+
+    status: int
+    body: bytes
+    deployment: str | None
 
 
 @dataclass(frozen=True, slots=True)

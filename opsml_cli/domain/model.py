@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opsml_cli.domain.deployment import ModelFormat
 from opsml_cli.domain.names import AssetRef
 
 
@@ -25,9 +26,9 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One immutable version of a model, a folder in MLflow format. `sha256` covers every file of the folder; `own` is
-    true when opsml trained it; a foreign model is code, and `trusted` says that somebody took the responsibility. `unknown`
-    tells, by field, why a value is None or empty that the workspace has no source for."""
+    """One immutable version of a model: a folder in MLflow format, or what a scoring script reads. `sha256` covers every file
+    of the folder; `own` is true when opsml trained it; a foreign model is code, and `trusted` says that somebody took the
+    responsibility. `unknown` tells, by field, why a value is None or empty that the workspace has no source for."""
 
     name: str
     version: str
@@ -51,7 +52,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class RegisterModel:
-    """Register a folder in MLflow format. `trust` is needed for a folder that opsml did not make."""
+    """Register a folder in MLflow format, or with `format` CUSTOM any file or folder, which only a scoring script can read.
+    `trust` is needed for what opsml did not make."""
 
     name: str
     path: str
@@ -60,6 +62,7 @@ class RegisterModel:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    format: ModelFormat = ModelFormat.MLFLOW
 
 
 @dataclass(frozen=True, slots=True)

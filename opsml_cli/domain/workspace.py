@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.compute import Compute, ComputeCreated, CreateCompute
     from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
+    from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.endpoint import (
+        Configured,
         Deployed,
         DeploySpec,
         EndpointKeys,
         OnlineEndpoint,
+        RawReply,
+        RawRequest,
         Row,
         ScoreRequest,
         ScoreResult,
@@ -152,6 +156,11 @@ class OnlineEndpointOperations(Protocol):
         NotAllowedError for a model that opsml did not train and that nobody trusts."""
         ...
 
+    def configure(self, spec: EndpointSpec) -> Configured:
+        """Create the endpoint without deployments, or give the one that is there these settings; traffic that is None stays.
+        On Azure the endpoint is Creating or Updating until that is done. UsageError for traffic that does not add up."""
+        ...
+
     def get(self, name: str) -> OnlineEndpoint:
         """The endpoint as it is now. On Azure this also takes the step of a begun deployment that is due, so whoever looks
         brings it on, whatever became of who began it; QuotaError and the like once, when Azure refuses that step."""
@@ -193,6 +202,10 @@ class OnlineEndpointOperations(Protocol):
         """Score rows over HTTP, in the dialect that the endpoint speaks. ContractError for a 200 that carries an error or not
         one result a row. With `proba`: UnsupportedError where the model answers classes only; classes that the endpoint does
         not name are called by their position (`class_0`)."""
+        ...
+
+    def send(self, name: str, request: RawRequest) -> RawReply:
+        """Send one body as it is, and hand back what was answered, whatever its status."""
         ...
 
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:

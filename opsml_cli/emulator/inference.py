@@ -12,8 +12,7 @@ from opsml_cli.domain.errors import NotFoundError, OpsmlError, UsageError
 from opsml_cli.emulator.bodies import Body
 from opsml_cli.emulator.resources import when
 from opsml_cli.emulator.wire import WireError
-from opsml_cli.local import annotations as notes
-from opsml_cli.local.model_adoption import KIND as MODEL_NOTES
+from opsml_cli.local import custom_models
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
@@ -134,14 +133,7 @@ def mount_of(call: Call, model: str) -> str:
     """The name of what was registered as the model (`name:version`, or empty), which a container has below AZUREML_MODEL_DIR;
     "" for a single file, which lies there itself."""
     name, _, version = model.partition(":")
-    if not name:
-        return "model"
-    with call.served.local.store.read() as connection:
-        said = notes.find(connection, MODEL_NOTES, name, version) or {}
-    found = str(said.get("modelUri") or "").rstrip("/").rpartition("/")[2]
-    if found in ("", ".", ".."):
-        return "model"
-    return "" if (call.served.local.layout.model(name, version) / found).is_file() else found
+    return custom_models.mount_of(call.served.local.layout, call.served.local.store, name, version)
 
 
 def percents(body: Body, name: str) -> dict[str, int] | None:

@@ -34,16 +34,7 @@ def release_of(
     model: Model | None, spec: DeploySpec, script: Script | None = None, environment: Mapping[str, str] | None = None
 ) -> Release:
     """The release of `model` that `spec` asks for; `model` None: of a script alone. UsageError for a wrong word."""
-    names.endpoint_name(spec.endpoint)
-    names.endpoint_name(spec.deployment, "deployment name")
-    if spec.traffic is not None and not 0 <= spec.traffic <= 100:
-        raise UsageError(f"traffic {spec.traffic} is no percentage", cause="expected 0 to 100")
-    if not 1 <= spec.instance_count <= MAX_INSTANCES:
-        raise UsageError(f"instance count {spec.instance_count} is out of range", cause=f"expected 1 to {MAX_INSTANCES}")
-    if spec.instance_count > 1 and os.name == "nt":
-        raise UnsupportedError(
-            "on Windows a local endpoint has one process", fix="leave --instance-count out, or deploy to Azure"
-        )
+    check(spec)
     return Release(
         revision=os.urandom(16).hex(),
         model=model.name if model else "",
@@ -56,6 +47,20 @@ def release_of(
         script=script,
         environment=dict(environment or {}),
     )
+
+
+def check(spec: DeploySpec) -> None:
+    """Refuse what no endpoint of this machine can be asked: UsageError."""
+    names.endpoint_name(spec.endpoint)
+    names.endpoint_name(spec.deployment, "deployment name")
+    if spec.traffic is not None and not 0 <= spec.traffic <= 100:
+        raise UsageError(f"traffic {spec.traffic} is no percentage", cause="expected 0 to 100")
+    if not 1 <= spec.instance_count <= MAX_INSTANCES:
+        raise UsageError(f"instance count {spec.instance_count} is out of range", cause=f"expected 1 to {MAX_INSTANCES}")
+    if spec.instance_count > 1 and os.name == "nt":
+        raise UnsupportedError(
+            "on Windows a local endpoint has one process", fix="leave --instance-count out, or deploy to Azure"
+        )
 
 
 def distrust(model: Model) -> NotAllowedError | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
+from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_records import DeploymentRecord, EndpointRecord
 
 AUTH_MODES = ("Key", "AMLToken", "AADToken")
@@ -36,6 +38,13 @@ def apply(record: EndpointRecord, settings: EndpointSettings) -> None:
         record.set_traffic(traffic)
     if mirror is not None:
         record.mirror = mirror
+
+
+def preview(before: EndpointRecord | None, name: str, settings: EndpointSettings) -> EndpointRecord:
+    """A record of its own with these settings, for whoever wants to know what would change."""
+    record = EndpointRecord("", name, now()) if before is None else deepcopy(before)
+    apply(record, settings)
+    return record
 
 
 def checked(record: EndpointRecord, traffic: Mapping[str, int]) -> dict[str, int]:

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import (
+    Configured,
     Deployed,
     Deployment,
     DeploymentState,
     DeploySpec,
     EndpointKeys,
     OnlineEndpoint,
+    RawReply,
+    RawRequest,
     Row,
     ScoreRequest,
     ScoreResult,
 )
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
-from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_traffic, vm_sizes
+from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_scripts, endpoint_traffic, vm_sizes
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
 from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Script
@@ -31,6 +34,7 @@ from opsml_cli.local.layout import Layout
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
+    from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.progress import Progress
     from opsml_cli.local.models import LocalModels
@@ -71,15 +75,18 @@ class LocalEndpoints:
     # Deploying
 
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
-        model = self._models().get(spec.model)
-        release = endpoint_plan.release_of(model, spec)
-        if (refusal := endpoint_plan.distrust(model)) is not None:
+        endpoint_plan.check(spec)
+        model = None if spec.model is None else self._models().get(spec.model)
+        if model is not None and (refusal := endpoint_plan.distrust(model)) is not None:
             raise refusal
+        if not spec.dry_run:  # before anything is kept in the endpoint's folder
+            self._servers.clear_leftovers(spec.endpoint)
+        script = endpoint_scripts.prepare(self._layout, self._store, spec, model)
+        release = endpoint_plan.release_of(model, spec, script, spec.variables)
         if spec.dry_run:
             with self._store.read() as connection:
                 plan = endpoint_plan.planned(endpoint_records.read(connection, spec.endpoint), spec, release)
             return self._deployed(plan)
-        self._servers.clear_leftovers(spec.endpoint)
         endpoint_keys.ensure(self._layout, spec.endpoint)
         with self._store.write() as connection:
             before = endpoint_records.read(connection, spec.endpoint)
@@ -101,8 +108,8 @@ class LocalEndpoints:
 
         A model that nobody trusts makes an attempt that failed; so does `failing`, the reason why nothing can be started.
         `script`, which somebody answers for, answers in place of the model; `environment` are the variables that it finds. A
-        script needs no model: the name of `spec.model` is empty then."""
-        model = self._models().get(spec.model) if spec.model.name else None
+        script needs no model."""
+        model = None if spec.model is None else self._models().get(spec.model)
         release = endpoint_plan.release_of(model, spec, script, environment)
         if model is not None and failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
             failing = f"{refusal.message}; {refusal.fix}"
@@ -139,6 +146,17 @@ class LocalEndpoints:
 
     def _deployed(self, plan: Plan) -> Deployed:
         return Deployed(self._value(plan.record), self._deployment(plan.record, plan.deployment, alive=True), plan.unchanged)
+
+    def configure(self, spec: EndpointSpec) -> Configured:
+        names.endpoint_name(spec.name)
+        with self._store.read() as connection:
+            before = endpoint_records.read(connection, spec.name)
+        settings = EndpointSettings(spec.auth_mode, spec.description, spec.tags, spec.traffic, spec.mirror_traffic)
+        wanted = endpoint_traffic.preview(before, spec.name, settings)
+        unchanged = before is not None and wanted == before
+        if unchanged or spec.dry_run:
+            return Configured(self._value(wanted), unchanged)
+        return Configured(self.put(spec.name, settings), unchanged=False)
 
     def put(self, name: str, settings: EndpointSettings) -> OnlineEndpoint:
         """Create the endpoint without deployments, or give the one that is there these settings; all of them or none."""
@@ -261,6 +279,13 @@ class LocalEndpoints:
         with self._client(record) as client:
             return client.score(request)
 
+    def send(self, name: str, request: RawRequest) -> RawReply:
+        record = self._record(name)
+        if request.deployment is not None:
+            request = replace(request, deployment=endpoint_traffic.deployment_of(record, request.deployment).name)
+        with self._client(record) as client:
+            return client.send(request)
+
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
         from opsml_cli.loading.generator import load
 
@@ -382,6 +407,7 @@ class LocalEndpoints:
             instance_type=shown.instance_type,
             insights=record.records_requests_of(deployment.name),
             detail=detail,
+            script=None if shown.script is None else shown.script.entry,
         )
 
     @staticmethod

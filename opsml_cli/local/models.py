@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opsml_cli.content import files, model_folder
 from opsml_cli.content.model_folder import FolderHash
 from opsml_cli.domain import names
+from opsml_cli.domain.deployment import ModelFormat
 from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
 from opsml_cli.domain.errors import ConflictError, ContractError, NotAllowedError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
@@ -93,6 +94,10 @@ class LocalModels:
         name = names.asset_name(spec.name, "model name")
         if spec.version is not None:
             names.version(spec.version)
+        if spec.format is not ModelFormat.MLFLOW:
+            from opsml_cli.local import custom_models
+
+            return custom_models.register(self._layout, self._store, self, spec)
         source = Path(spec.path).expanduser().absolute()
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
@@ -132,6 +137,11 @@ class LocalModels:
             return RegisteredModel(self._value(name, version, now(), planned, facts), unchanged=False)
         with self.stage(source, name) as staged, self._store.write() as connection:
             return RegisteredModel(self.adopt(connection, staged, name, facts, spec.version), unchanged=False)
+
+    def next_version(self, name: str) -> str:
+        """The number that the next version of `name` gets, unless somebody is quicker."""
+        with self._store.read() as connection:
+            return _free_version(connection, name, _next_sequence(connection, name))
 
     def _trust(self, model: Model) -> Model:
         """The version that is there already, which somebody answers for from now on."""

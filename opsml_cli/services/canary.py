@@ -15,7 +15,7 @@ from opsml_cli.domain.errors import CancelledError, GateError, NotFoundError, Us
 from opsml_cli.domain.insights import DeploymentStats, Latency, RequestStats
 from opsml_cli.domain.progress import Progress
 from opsml_cli.domain.traffic import shared_out
-from opsml_cli.services.deploy import DEPLOYMENT, DeployRequest, deploy, endpoint_name, resolve
+from opsml_cli.services.deploy import DEPLOYMENT, DeployRequest, deploy, endpoint_of, resolve
 from opsml_cli.services.wait import slowest_poll
 
 if TYPE_CHECKING:
@@ -61,16 +61,17 @@ def deploy_canary(
     if request.insights is False:
         raise UsageError("--canary needs the requests recorded", fix="leave --no-insights out")
     model = resolve(workspace, request, progress)
-    if not request.dry_run:  # a newer training may end meanwhile: this model it is
+    if not request.dry_run and model is not None:  # a newer training may end meanwhile: this model it is
         request = replace(request, model=f"{model.name}:{model.version}", job=None)
-    name = request.endpoint or endpoint_name(model.name)
+    name = request.endpoint or endpoint_of(request, model)
     endpoint = _found(workspace, name)
     serving = None if endpoint is None else max(endpoint.traffic, key=lambda each: endpoint.traffic[each], default=None)
     if endpoint is None or serving is None or not endpoint.traffic[serving]:
         progress.note(f"nothing serves behind {name} yet: all of the traffic goes to the first deployment")
         return deploy(workspace, replace(request, insights=True), progress, timeout=timeout, clock=clock), None
     served = next(each.model for each in endpoint.deployments if each.name == serving)
-    if (served.name, served.version) == (model.name, model.version) and endpoint.traffic[serving] == 100:
+    same = model is not None and request.code is None and (served.name, served.version) == (model.name, model.version)
+    if same and endpoint.traffic[serving] == 100:
         # Nothing new: what serves it all is this model.
         return deploy(workspace, replace(request, deployment=serving), progress, timeout=timeout, clock=clock), None
     chosen = request.deployment or (_OTHER if names.key(serving) == DEPLOYMENT else DEPLOYMENT)

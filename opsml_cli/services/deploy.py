@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from opsml_cli.domain import names
 from opsml_cli.domain.clock import Clock, SystemClock
+from opsml_cli.domain.deployment import CodeSource, DeploymentSettings, EnvironmentSource, ModelFormat, ModelSource
 from opsml_cli.domain.durations import format_duration
-from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint
+from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint, RawRequest
 from opsml_cli.domain.errors import (
     CancelledError,
     InvalidInputError,
@@ -20,7 +22,9 @@ from opsml_cli.domain.errors import (
 )
 from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.model import Model, RegisterModel
+from opsml_cli.domain.pointer import ModelPointer
 from opsml_cli.domain.progress import Progress
+from opsml_cli.domain.traffic import shared_out
 from opsml_cli.domain.workspace import Workspace
 from opsml_cli.services.wait import slowest_poll, wait_for
 
@@ -30,10 +34,11 @@ MANIFEST = "MLmodel"
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """What `deploy` was asked. `model` is `name[:version]`, a folder in MLflow format, or None for the best model of `job`
-    (None: of the newest finished training)."""
+    """What `deploy` was asked. `model` is `name[:version]`, a path, or None for the best model of `job` (None: of the newest
+    finished training; with `code`: for a script that needs none). `sample` is a request that the deployment must answer with
+    200 before it gets traffic."""
 
-    model: str | None = None
+    model: str | ModelSource | None = None
     job: str | None = None
     endpoint: str | None = None
     deployment: str | None = None
@@ -43,6 +48,11 @@ class DeployRequest:
     insights: bool | None = None
     trust: bool = False
     dry_run: bool = False
+    code: CodeSource | None = None
+    environment: EnvironmentSource | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    settings: DeploymentSettings = field(default_factory=DeploymentSettings)
+    sample: RawRequest | None = None
 
 
 def deploy(
@@ -58,10 +68,13 @@ def deploy(
 
     WorkFailedError when the model could not answer (what served before still serves); NotFinishedError after `timeout`
     and CancelledError on Ctrl-C, in both of which the work continues."""
+    if request.sample is not None and not wait:
+        raise UsageError("the sample request is sent when the deployment is up", fix="leave --no-wait out")
+    _note_ignored(workspace, request, progress)
     model = resolve(workspace, request, progress)
     spec = DeploySpec(
-        model=names.AssetRef(model.name, model.version),
-        endpoint=request.endpoint or endpoint_name(model.name),
+        model=None if model is None else names.AssetRef(model.name, model.version),
+        endpoint=request.endpoint or endpoint_of(request, model),
         deployment=request.deployment or DEPLOYMENT,
         traffic=request.traffic,
         instance_type=request.instance_type,
@@ -69,34 +82,128 @@ def deploy(
         insights=request.insights,
         trust=request.trust,
         dry_run=request.dry_run,
+        code=request.code,
+        environment=request.environment,
+        variables=request.variables,
+        settings=request.settings,
     )
-    if request.dry_run and not _registered(workspace, model):
-        return _planned(spec, model)
+    if model is not None and request.dry_run and not _registered(workspace, model):
+        return _planned(workspace, spec, model)
+    if request.sample is not None and not request.dry_run:
+        return _sampled(workspace, spec, request.sample, progress, timeout=timeout, clock=clock or SystemClock())
     begun = workspace.online_endpoints.begin_deploy(spec)
     if request.dry_run or not wait:
         if not request.dry_run:
             progress.note(f"deployment goes on in the background; see it with: opsml endpoints show {spec.endpoint}")
         return begun
     if not begun.unchanged:
-        progress.phase(f"Deploying {model.name}:{model.version} as {spec.endpoint}/{spec.deployment}")
+        progress.phase(f"Deploying {_title(spec)} as {spec.endpoint}/{spec.deployment}")
     return _followed(workspace, spec, begun, progress, timeout=timeout, clock=clock or SystemClock())
 
 
-def resolve(workspace: Workspace, request: DeployRequest, progress: Progress) -> Model:
-    """The model to deploy; a folder is registered first. With `dry_run` an unregistered folder gives its planned version."""
+def resolve(workspace: Workspace, request: DeployRequest, progress: Progress) -> Model | None:
+    """The model to deploy; a file or folder is registered first. None: a script that needs none. With `dry_run` what is not
+    registered gives its planned version."""
     if request.model is None:
+        if request.code is not None and request.job is None:
+            return None
         return _trained(workspace, request.job, progress)
     if request.job is not None:
         raise UsageError("MODEL and --job are two ways to say the same", fix="give one of them")
-    folder = Path(request.model).expanduser()
-    if (folder / MANIFEST).is_file() or "/" in request.model or request.model.startswith("."):
-        registered = workspace.models.register(
-            RegisterModel(name=_model_name(folder), path=str(folder), trust=request.trust, dry_run=request.dry_run)
+    source = request.model if isinstance(request.model, ModelSource) else _source(request.model)
+    if source.ref is not None:
+        return workspace.models.get(source.ref)
+    assert source.path is not None
+    path = Path(source.path).expanduser()
+    registered = workspace.models.register(
+        RegisterModel(
+            name=source.name or _model_name(path),
+            path=str(path) if "://" not in source.path else source.path,
+            version=source.version,
+            trust=request.trust,
+            description=source.description,
+            tags=source.tags,
+            dry_run=request.dry_run,
+            format=source.format or _format(path, request),
         )
-        if not registered.unchanged and not request.dry_run:
-            progress.note(f"registered {folder} as model {registered.model.name}:{registered.model.version}")
-        return registered.model
-    return workspace.models.get(names.parse_ref(request.model, "model name"))
+    )
+    if not registered.unchanged and not request.dry_run:
+        progress.note(f"registered {path} as model {registered.model.name}:{registered.model.version}")
+    return registered.model
+
+
+def _source(text: str) -> ModelSource:
+    """A model as one word: a path when it looks like one or is there, otherwise a registered model."""
+    path = Path(text).expanduser()
+    if (path / MANIFEST).is_file() or path.is_file() or "/" in text or text.startswith("."):
+        return ModelSource(path=text)
+    return ModelSource(ref=names.parse_ref(text, "model name"))
+
+
+def _format(path: Path, request: DeployRequest) -> ModelFormat:
+    """A script may read anything; what answers by itself is in MLflow format."""
+    if request.code is not None and not (path / MANIFEST).is_file():
+        return ModelFormat.CUSTOM
+    return ModelFormat.MLFLOW
+
+
+def endpoint_of(request: DeployRequest, model: Model | None) -> str:
+    """The endpoint's name when none is given."""
+    if model is not None:
+        return endpoint_name(model.name)
+    assert request.code is not None
+    return endpoint_name(Path(request.code.folder).absolute().name)
+
+
+def _title(spec: DeploySpec) -> str:
+    if spec.code is None:
+        return str(spec.model)
+    return f"script {spec.code.entry}" + (f" with model {spec.model}" if spec.model is not None else "")
+
+
+def _note_ignored(workspace: Workspace, request: DeployRequest, progress: Progress) -> None:
+    """Say which of the settings mean nothing on this machine."""
+    ignored = request.settings.without_local_effect
+    if workspace.kind == "local" and ignored:
+        verb = "has" if len(ignored) == 1 else "have"
+        progress.note(f"{len(ignored)} of the settings {verb} no effect on this machine: {', '.join(ignored)}")
+
+
+def _sampled(
+    workspace: Workspace, spec: DeploySpec, sample: RawRequest, progress: Progress, *, timeout: float | None, clock: Clock
+) -> Deployed:
+    """Deploy without traffic where it has none, send the request, and give the deployment its share when that was answered
+    with 200: WorkFailedError otherwise."""
+    before = _endpoint(workspace, spec.endpoint)
+    mine = names.key(spec.deployment)
+    others = sum(percent for name, percent in before.traffic.items() if names.key(name) != mine) if before else 0
+    has = sum(percent for name, percent in before.traffic.items() if names.key(name) == mine) if before else 0
+    quiet = spec if has else replace(spec, traffic=0)
+    begun = workspace.online_endpoints.begin_deploy(quiet)
+    if not begun.unchanged:
+        progress.phase(f"Deploying {_title(spec)} as {spec.endpoint}/{spec.deployment}")
+    done = _followed(workspace, quiet, begun, progress, timeout=timeout, clock=clock)
+    reply = workspace.online_endpoints.send(spec.endpoint, replace(sample, deployment=done.deployment.name))
+    if reply.status != 200:
+        raise WorkFailedError(
+            f"deployment {spec.deployment} of endpoint {spec.endpoint} answered the sample request with {reply.status}",
+            cause=reply.body[:300].decode("utf-8", "replace") or None,
+            fix=f"opsml logs {spec.endpoint} --deployment {spec.deployment}",
+        )
+    progress.note("the sample request was answered with 200")
+    share = spec.traffic if spec.traffic is not None else (None if others else 100)
+    if share is None or share == has:
+        return done
+    traffic = shared_out(done.endpoint.traffic, done.deployment.name, share)
+    changed = workspace.online_endpoints.set_traffic(spec.endpoint, traffic)
+    return replace(done, endpoint=changed, unchanged=False)
+
+
+def _endpoint(workspace: Workspace, name: str) -> OnlineEndpoint | None:
+    try:
+        return workspace.online_endpoints.get(name)
+    except NotFoundError:
+        return None
 
 
 def endpoint_name(model: str) -> str:
@@ -188,18 +295,21 @@ def _registered(workspace: Workspace, model: Model) -> bool:
         return False
 
 
-def _planned(spec: DeploySpec, model: Model) -> Deployed:
-    """What a dry run of an unregistered folder says; nobody can know more before it is registered."""
+def _planned(workspace: Workspace, spec: DeploySpec, model: Model) -> Deployed:
+    """What a dry run of a model that is not registered says; nobody can know more before it is."""
+    pointer = ModelPointer(model.name, model.version)
+    if spec.code is not None:
+        # The script is looked at all the same.
+        planned = workspace.online_endpoints.begin_deploy(replace(spec, model=None))
+        return replace(planned, deployment=replace(planned.deployment, model=pointer), unchanged=False)
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
-    from opsml_cli.domain.pointer import ModelPointer
-
     share = 100 if spec.traffic is None else spec.traffic
     deployment = Deployment(
         name=spec.deployment,
         endpoint=spec.endpoint,
         state=DeploymentState.CREATING,
-        model=ModelPointer(model.name, model.version),
+        model=pointer,
         created_at=model.created_at,
     )
     endpoint = OnlineEndpoint(
@@ -216,5 +326,6 @@ def _planned(spec: DeploySpec, model: Model) -> Deployed:
 
 
 def _model_name(folder: Path) -> str:
-    text = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-_")
+    name = folder.stem if folder.is_file() else folder.resolve().name
+    text = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")
     return text or "model"

@@ -86,10 +86,28 @@ def test_a_wish_lasts_in_the_endpoints_tags() -> None:
     ]
 
 
+def test_a_long_wish_takes_several_tags_which_go_together() -> None:
+    properties = {
+        "codeConfiguration": {"codeId": "c" * 200, "scoringScript": "app/score.py"},
+        "environmentVariables": {f"NAME_{number}": f"value {number * 7919}" for number in range(40)},
+    }
+    long = replace(WISH, model="m" * 255, properties=properties, tags={"team": "a"})
+    made = new_endpoint("eastus", long)
+    assert all(len(text) <= TAG_LENGTH for text in made["tags"].values())
+    assert wishes_of(made) == (long,)
+    assert settled_tags(made, "blue", "r1", None) == {"opsml.done.blue": "r1"}
+    # A tag that is gone leaves nothing half-read.
+    broken = {name: text for name, text in made["tags"].items() if not name.endswith(".1")}
+    assert wishes_of({"tags": broken}) == ()
+
+
 def test_a_wish_that_azure_could_not_keep_is_refused() -> None:
+    import random
+
+    noise = random.Random(1).randbytes(8000).hex()
     with pytest.raises(UsageError, match="too long"):
-        wish_tags(replace(WISH, model="m" * 255))
-    assert wishes_of({"tags": {"opsml.deploy.x": "no JSON", "opsml.deploy.y": "[1]"}}) == ()
+        wish_tags(replace(WISH, properties={"environmentVariables": {"A": noise}}))
+    assert wishes_of({"tags": {"opsml.deploy.x": "no JSON", "opsml.deploy.y": "[1]", "opsml.deploy.z": "packed:x"}}) == ()
 
 
 def test_a_deployment_is_done_only_when_it_was_tried() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opsml_cli.content.ignore_file import IgnoreRules
 from opsml_cli.domain.errors import InvalidInputError, QuotaError
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines import snapshot
-from opsml_cli.local.pipelines.ignore_file import IgnoreRules
 
 
 def tree(tmp_path: Path, code: Path) -> snapshot.Tree:

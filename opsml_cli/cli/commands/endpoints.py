@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from opsml_cli.cli import options
-from opsml_cli.cli.result import Planned
+from opsml_cli.cli.result import Planned, Verdict
 from opsml_cli.cli.session import Session
 from opsml_cli.domain.errors import UsageError
-from opsml_cli.services.endpoints import DeletedEndpoint, ShownKeys, parse_traffic, shown
+from opsml_cli.services.endpoints import DeletedEndpoint, ShownKeys, parse_traffic, shown, start_failure
 
 if TYPE_CHECKING:
     from opsml_cli.domain.endpoint import OnlineEndpoint
@@ -33,7 +33,9 @@ def show(session: Session, endpoint: options.EndpointName) -> OnlineEndpoint:
     return session.workspace.online_endpoints.get(endpoint)
 
 
-def start(session: Session, endpoint: options.EndpointName, dry_run: options.DryRun = False) -> OnlineEndpoint | Planned:
+def start(
+    session: Session, endpoint: options.EndpointName, dry_run: options.DryRun = False
+) -> OnlineEndpoint | Planned | Verdict:
     """Bring a stopped endpoint up again, with the deployments it had.
 
     Example: opsml endpoints start bank
@@ -44,7 +46,8 @@ def start(session: Session, endpoint: options.EndpointName, dry_run: options.Dry
     after = session.workspace.online_endpoints.start(endpoint)
     if before.scoring_uri is not None and after.scoring_uri != before.scoring_uri:
         session.progress.warn(f"its port was taken by another program: it answers at {after.scoring_uri} now")
-    return after
+    error = start_failure(before, after)
+    return after if error is None else Verdict(after, error)
 
 
 def stop(session: Session, endpoint: options.EndpointName, dry_run: options.DryRun = False) -> OnlineEndpoint | Planned:

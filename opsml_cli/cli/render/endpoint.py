@@ -25,6 +25,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
         "scoring_uri": endpoint.scoring_uri,
         "swagger_uri": endpoint.swagger_uri,
         "model": _model(shown) if shown else None,
+        "script": shown.script if shown else None,
         "traffic": dict(endpoint.traffic),
         "insights": endpoint.insights,
         "unchanged": unchanged,
@@ -36,6 +37,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
                 "deployment": each.name,
                 "state": str(each.state),
                 "model": _model(each),
+                "script": each.script,
                 "traffic": endpoint.traffic.get(each.name, 0),
                 "instance_count": each.instance_count,
                 "instance_type": each.instance_type,
@@ -63,7 +65,10 @@ def _running(endpoint: OnlineEndpoint) -> str:
 
 def _served(deployment: Deployment) -> str:
     pointer = deployment.model
-    return f"{pointer.name}:{pointer.version}" if pointer.name else "a script"
+    model = f"{pointer.name}:{pointer.version}" if pointer.name else ""
+    if deployment.script is None:
+        return model or "a script"
+    return f"{deployment.script} ({model})" if model else deployment.script
 
 
 def _view(endpoint: OnlineEndpoint, _width: int) -> str:
@@ -105,8 +110,7 @@ def _deployed(done: Deployed) -> dict[str, Any]:
 
 
 def _deployed_view(done: Deployed, _width: int) -> str:
-    model = done.deployment.model
-    head = f"{done.endpoint.name}/{done.deployment.name}: {model.name}:{model.version} {done.deployment.state}"
+    head = f"{done.endpoint.name}/{done.deployment.name}: {_served(done.deployment)} {done.deployment.state}"
     if done.unchanged:
         head += ", unchanged"
     lines = [head, f"  scoring    {done.endpoint.scoring_uri or '-'}"]
@@ -117,7 +121,8 @@ def _deployed_view(done: Deployed, _width: int) -> str:
             f"  canary     {baked.percent} % for {baked.seconds:.0f}s, {baked.requests} requests; "
             + "; ".join(baked.objectives)
         )
-    lines.append(f"  try it     opsml score {done.endpoint.name} --sample 3")
+    if done.deployment.script is None:
+        lines.append(f"  try it     opsml score {done.endpoint.name} --sample 3")
     return "\n".join(lines)
 
 

@@ -60,7 +60,7 @@ def patch(call: Call) -> Reply:
         said["tags"] = body.texts("tags")
     said["capacity"] = _capacity(body, deployment.instance_count)
     spec = DeploySpec(
-        names.AssetRef(deployment.model.name, deployment.model.version or None),
+        names.AssetRef(deployment.model.name, deployment.model.version or None) if deployment.model.name else None,
         endpoint.name,
         deployment.name,
         instance_type=said["instanceType"],
@@ -225,11 +225,11 @@ def _durations(body: Body, defaults: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _model(call: Call, said: dict[str, Any]) -> names.AssetRef:
+def _model(call: Call, said: dict[str, Any]) -> names.AssetRef | None:
     reference = said["model"]
     if reference is None:
         if said["codeConfiguration"] is not None:
-            return names.AssetRef("")
+            return None
         raise inference.invalid("Model", "A deployment needs a model or a scoring script; the request names none.")
     found = inference.asset(reference, "models", call.served)
     if found is None:
@@ -248,7 +248,7 @@ def _script(call: Call, spec: DeploySpec, code: Mapping[str, Any] | None) -> tup
         return None, f"the scoring script {entry} lies in an image, and on this machine there are none"
     try:
         tree = inputs.code_tree(call, code["codeId"])
-        mount = inference.mount_of(call, str(spec.model))
+        mount = inference.mount_of(call, "" if spec.model is None else str(spec.model))
         return endpoint_scripts.keep(call.served.local.layout, spec.endpoint, tree, entry, mount), None
     except (NotFoundError, InvalidInputError) as error:
         return None, inference.told(error)

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from opsml_cli.content import files
+from opsml_cli.content.code_folder import files_below
+from opsml_cli.content.ignore_file import IgnoreRules
 from opsml_cli.documents import Document, parse_document, read_document
 from opsml_cli.domain.errors import InvalidInputError, QuotaError
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.pipelines.definition import PipelineDefinition
-from opsml_cli.local.pipelines.ignore_file import IgnoreRules
 from opsml_cli.local.pipelines.reading import read_pipeline
 from opsml_cli.local.pipelines.sources import FolderSources, SnapshotSources
 
@@ -123,10 +124,9 @@ def store_tree(layout: Layout | None, path: Path, *, code: bool) -> Tree:
     if path.is_file():
         return Tree("file", (_store(layout, path, path.name),))
     rules = IgnoreRules.of(path) if code else None
-    root = path.resolve()
     found: list[StoredFile] = []
     total = 0
-    for name, item in _walk(path, "", rules, root, ()):
+    for name, item in files_below(path, rules):
         found.append(_store(layout, item, name))
         total += found[-1].size
         if code and total > MAX_CODE_BYTES:
@@ -140,36 +140,6 @@ def store_tree(layout: Layout | None, path: Path, *, code: bool) -> Tree:
                 fix="name what is not needed in a file .amlignore there",
             )
     return Tree("folder", tuple(sorted(found, key=lambda item: item.path)))
-
-
-def _walk(folder: Path, prefix: str, rules: IgnoreRules | None, root: Path, above: tuple[Path, ...]) -> list[tuple[str, Path]]:
-    real = folder.resolve()
-    if real in above:
-        raise InvalidInputError(
-            f"{prefix.rstrip('/')} links to a folder around it", fix="remove the link, or name it in .amlignore"
-        )
-    found: list[tuple[str, Path]] = []
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        name = prefix + entry.name
-        path = Path(entry.path)
-        is_folder = path.is_dir()
-        if rules is not None and rules.ignores(name, folder=is_folder):
-            continue
-        if entry.is_symlink() and not path.resolve().is_relative_to(root):
-            raise InvalidInputError(
-                f"{name} in {root.name} is a link that leaves the folder",
-                cause="a snapshot holds only what lies in its own folder",
-                fix="copy the file there, or name the link in .amlignore",
-            )
-        if is_folder:
-            found += _walk(path, f"{name}/", rules, root, (*above, real))
-        elif path.is_file():
-            found.append((name, path))
-        else:
-            raise InvalidInputError(
-                f"{name} in {root.name} is neither file nor folder", fix="remove it, or name it in .amlignore"
-            )
-    return found
 
 
 def _store(layout: Layout | None, path: Path, name: str) -> StoredFile:
