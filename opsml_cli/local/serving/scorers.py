@@ -34,17 +34,17 @@ class OwnScorer:
     def __init__(self, data_path: Path) -> None:
         from opsml_cli.local.automl import scoring
 
-        self._model: Any = scoring.load(str(data_path))
+        self.model: Any = scoring.load(str(data_path))
         self._error: type[Exception] = scoring.ColumnError
-        tokens = {entry["name"]: tuple(entry.get("missing_tokens") or ()) for entry in self._model.document["columns"]}
-        self.schema = Schema(_column(entry, tokens[entry["name"]]) for entry in self._model.columns)
-        self._classification = self._model.task == "classification"
-        self.classes: tuple[object, ...] = tuple(_plain(label) for label in self._model.classes) if self._classification else ()
+        tokens = {entry["name"]: tuple(entry.get("missing_tokens") or ()) for entry in self.model.document["columns"]}
+        self.schema = Schema(_column(entry, tokens[entry["name"]]) for entry in self.model.columns)
+        self._classification = self.model.task == "classification"
+        self.classes: tuple[object, ...] = tuple(_plain(label) for label in self.model.classes) if self._classification else ()
 
     def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         if proba and not self._classification:
             raise BadRequest("this model predicts numbers: it has no probabilities", expected="method predict")
-        model = self._model
+        model = self.model
         try:
             matrix = model.encode(rows)
         except self._error as error:

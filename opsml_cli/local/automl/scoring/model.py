@@ -35,8 +35,8 @@ class TabularModel:
         self.width = self._encoder.width
         self.slices = self._encoder.slices  # of each column in an encoded row
         outputs = len(self.classes) if self.task == "classification" else 1
-        self._members = [Member(part, folder, outputs, self.width) for part in document["members"]]
-        self._lock = threading.Lock()  # the single-row calls share their result buffers
+        self.members = [Member(part, folder, outputs, self.width) for part in document["members"]]
+        self.lock = threading.Lock()  # the single-row calls share their result buffers
 
     def encode(self, rows: Sequence[Mapping[str, object]]) -> np.ndarray:
         """Rows to float64 (n, width). Extra columns are ignored; unknown categories and missing values follow the model.
@@ -50,13 +50,13 @@ class TabularModel:
     def _answer(self, matrix: np.ndarray) -> np.ndarray:
         matrix = np.ascontiguousarray(matrix, dtype=np.float64)
         if len(matrix) == 1:
-            with self._lock:
+            with self.lock:
                 return self._sum(matrix)
         return self._sum(matrix)
 
     def _sum(self, matrix: np.ndarray) -> np.ndarray:
-        total = self._members[0].answer(matrix) * self._members[0].weight
-        for member in self._members[1:]:
+        total = self.members[0].answer(matrix) * self.members[0].weight
+        for member in self.members[1:]:
             total += member.answer(matrix) * member.weight
         return total
 
