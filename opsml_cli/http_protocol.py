@@ -55,6 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._content = 0  # bytes of the body's content
         self._due = 0  # answers that are still to be sent
         self._farewell: bytes | None = None  # a refusal that waits for them
+        self._kept = False  # whether a request was answered without a cycle
         self._ended = False  # nothing more will be read: closing needs no patience
         self._timer: asyncio.TimerHandle | None = None
 
@@ -141,11 +142,29 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= PIPELINED:
             self._refuse(429, "too_many_requests", f"{PIPELINED} requests of this connection wait already")
             return
-        super().on_headers_complete()
-        self._due += 1
         self._turned = True
         self._content = 0
         self._part = _BODY
+        self.begin()
+
+    def begin(self) -> None:
+        """The head is sound: have the request answered."""
+        super().on_headers_complete()
+        self._due += 1
+
+    def answered(self, reply: bytes) -> None:
+        """The request was answered when its last byte had come, with `reply`, by whoever held `begin` back."""
+        self._turned = self._kept = True
+        self._part = _IDLE
+        self.server_state.total_requests += 1
+        self.transport.write(reply)
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    @property
+    def prompt(self) -> bool:
+        """Whether a reply may be written now: no answer is due before it, and the client reads."""
+        return not self._due and not self.flow.write_paused
 
     def on_body(self, body: bytes) -> None:
         if self._part == _BODY:
@@ -255,7 +274,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def idle(self) -> bool:
         """Whether a request was answered, and none has begun since."""
         unused = self._part == _IDLE and not self._counted and not self._due
-        return unused and self.cycle is not None and not self.transport.is_closing()
+        return unused and (self._kept or self.cycle is not None) and not self.transport.is_closing()
 
     def linger(self) -> bool:
         """Before the connection is closed: whether what the client still sends must be read first, and thrown away."""
