@@ -17,7 +17,7 @@ from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.local.automl.engine import Tables, train
 from opsml_cli.local.serving.own_row import short_way
 from opsml_cli.local.serving.scorers import OwnScorer
-from opsml_cli.local.serving.single_row import CategoryColumn, NumberColumn, RowCoder, SingleRow
+from opsml_cli.local.serving.single_row import CategoryColumn, Number, NumberColumn, RowCoder, SingleRow
 
 JOBS = ["technician", "admin.", "retired", "1", "true", "new"]
 KINDS = {
@@ -131,10 +131,23 @@ def test_what_is_no_row_is_left_to_the_general_way(model: tuple[OwnScorer, Singl
 
 def test_names_and_categories_are_never_source_code() -> None:
     name = 'x\'; import os #\n"""'
-    coder = RowCoder([CategoryColumn(name, ({name: 3.0},), (-1.0,)), NumberColumn("1 = 2", 0.5, whole=True)])
+    tables = ({name: 3.0, None: -1.0}, {name: 4.0, None: 0.0})
+    numbers = (Number((), 0.5), Number((("-", 1.0), ("/", 2.0)), 9.0))
+    coder = RowCoder([CategoryColumn(name, tables), NumberColumn("1 = 2", numbers, whole=True)])
     assert coder.code([name, 7])
-    assert coder.matrix.tolist() == [[3.0, 7.0]]
+    assert coder.matrix.tolist() == [[3.0, 4.0, 7.0, 3.0]]
     assert coder.code([None, None])
-    assert coder.matrix.tolist() == [[-1.0, 0.5]]
-    assert not coder.code(["other", 7])
-    assert not coder.code([name, 7.5])
+    assert coder.matrix.tolist() == [[-1.0, 0.0, 0.5, 9.0]]
+    for row in (["other", 7], [name, 7.5], [name, True], [name, 2**63], [name, "7"]):
+        assert not coder.code(row)
+    with pytest.raises(ValueError, match="operator"):
+        RowCoder([NumberColumn("a", (Number((("; import os #", 1.0),), 0.0),))])
+
+
+def test_the_order_of_the_numbers_can_be_chosen() -> None:
+    columns = [CategoryColumn("a", ({"x": 1.0},)), NumberColumn("b", (Number((), 0.0),), nullable=False)]
+    coder = RowCoder(columns, [(1, 0), (0, 0), (1, 0)])
+    assert coder.code(["x", 2.5])
+    assert coder.matrix.tolist() == [[2.5, 1.0, 2.5]]
+    assert not coder.code([None, 2.5])
+    assert not coder.code(["x", None])

@@ -1,4 +1,4 @@
-"""The direct lane: a small request that arrives whole is answered at once, without an ASGI cycle, a task and a scope of its own.
+"""The direct lane: a small request that arrives whole is answered at once, without ASGI cycle, task and scope of its own.
 
 The lane answers only what it knows to be right: one plain row for a model in this process, with a head that was checked before.
 Everything else goes the general way, as if the lane were not there."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opsml_cli.local.serving.single_row import BooleanColumn, CategoryColumn, Column, NumberColumn, RowCoder, SingleRow
+from opsml_cli.local.serving.single_row import BooleanColumn, CategoryColumn, Column, Number, NumberColumn, RowCoder, SingleRow
 
 if TYPE_CHECKING:
     from opsml_cli.local.automl.scoring.members import Member
@@ -42,15 +42,22 @@ def _column(column: Mapping[str, Any], type_: str) -> Column | None:
     kind, fill = column["kind"], column.get("fill")
     missing = MISSING if fill is None else float(fill)
     if kind == "number" and "means" not in column:
-        return NumberColumn(column["name"], missing, whole=type_ == "integer") if type_ in ("integer", "number") else None
+        return (
+            NumberColumn(column["name"], (Number((), missing),), whole=type_ == "integer")
+            if type_ in ("integer", "number")
+            else None
+        )
     if kind == "boolean":
         return BooleanColumn(column["name"], missing) if type_ == "boolean" else None
     if kind != "category" or type_ != "string":
         return None
-    codes = {text: float(index) for index, text in enumerate(column["codes"]) if text.strip()}
-    tables = [codes, *({text: mean[int(code)] for text, code in codes.items()} for mean in column.get("means", ()))]
-    gaps = [missing, *(MISSING if fill is None else float(mean[int(fill)]) for mean in column.get("means", ()))]
-    return CategoryColumn(column["name"], tuple(tables), tuple(gaps))
+    means = column.get("means", ())
+    tables: list[dict[str | None, float]] = [{text: float(place) for place, text in enumerate(column["codes"])}]
+    tables += [{text: float(mean[int(code)]) for text, code in tables[0].items()} for mean in means]
+    gaps = [missing, *(MISSING if fill is None else float(mean[int(fill)]) for mean in means)]
+    for table, gap in zip(tables, gaps, strict=True):
+        table[None] = gap
+    return CategoryColumn(column["name"], tuple(tables))
 
 
 class _Whole:

@@ -19,21 +19,35 @@ import orjson
 
 from opsml_cli.domain.contract import Call, Dialect
 
+OPERATORS = frozenset("+-*/")
+BOUND = 1e300  # of a number: beyond it the general way looks at it
 GIVES_UP = (LookupError, TypeError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number made of a column's value by `steps`, arithmetic with a constant such as ("-", 2.5); `missing` is what a null
+    becomes."""
+
+    steps: tuple[tuple[str, float], ...]
+    missing: float
+
+
+@dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """A number as it is; `whole`: only integers are plain. `missing` is the number of a null."""
+    """Numbers made of a number. Not plain are values beyond `bound`, with `whole` also what is no integer of 64 bits, and
+    nulls unless `nullable`."""
 
     name: str
-    missing: float
+    outputs: tuple[Number, ...]
     whole: bool = False
+    nullable: bool = True
+    bound: float = BOUND
 
 
 @dataclass(frozen=True, slots=True)
 class BooleanColumn:
-    """1.0 and 0.0; `missing` is the number of a null."""
+    """1.0 and 0.0; `missing` is what a null becomes."""
 
     name: str
     missing: float
@@ -41,65 +55,97 @@ class BooleanColumn:
 
 @dataclass(frozen=True, slots=True)
 class CategoryColumn:
-    """One number a table for each text; texts that the tables do not hold are not plain. `missing`: the numbers of a null."""
+    """One number a table for each text, and for null where the tables hold None. Other values are not plain."""
 
     name: str
-    tables: tuple[Mapping[str, float], ...]
-    missing: tuple[float, ...]
+    tables: tuple[Mapping[str | None, float], ...]
 
 
 Column = NumberColumn | BooleanColumn | CategoryColumn
 
 
 class RowCoder:
-    """Codes one row into `matrix`, a float64 array (1, width) that every row shares: one caller at a time."""
+    """Codes one row into `matrix`, a float64 array (1, width) that every row shares: one caller at a time. `order`: which
+    outputs stand in it, each by the places of its column and of the output in that; None: all, in the columns' order."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], order: Sequence[tuple[int, int]] | None = None) -> None:
         self.names = [column.name for column in columns]
-        width = sum(len(column.tables) if isinstance(column, CategoryColumn) else 1 for column in columns)
-        buffer = bytearray(8 * width)
-        self.matrix = np.frombuffer(buffer, dtype=np.float64).reshape(1, width)
-        self.code: Callable[[Sequence[object]], bool] = _generated(columns, buffer, width)
+        if order is None:
+            order = [(index, place) for index, column in enumerate(columns) for place in range(_outputs(column))]
+        buffer = bytearray(8 * len(order))
+        self.matrix = np.frombuffer(buffer, dtype=np.float64).reshape(1, len(order))
+        self.code: Callable[[Sequence[object]], bool] = _generated(columns, order, buffer)
         get = itemgetter(*self.names)
         # With one name an itemgetter gives the value itself.
         self.values: Callable[[Mapping[str, object]], Sequence[object]] = get if len(columns) > 1 else lambda row: (get(row),)
 
 
-def _generated(columns: Sequence[Column], buffer: bytearray, width: int) -> Callable[[Sequence[object]], bool]:
+def _outputs(column: Column) -> int:
+    if isinstance(column, NumberColumn):
+        return len(column.outputs)
+    return len(column.tables) if isinstance(column, CategoryColumn) else 1
+
+
+def _generated(
+    columns: Sequence[Column], order: Sequence[tuple[int, int]], buffer: bytearray
+) -> Callable[[Sequence[object]], bool]:
     """`code(row)`: write the row's numbers; False, or one of GIVES_UP, for a row that is not plain. The source is made of
-    numbers and kinds alone: names and categories are passed in as values."""
-    names: dict[str, Any] = {"pack": struct.Struct(f"={width}d").pack_into, "buffer": buffer}
-    lines, packed = [], []
+    places and operators alone: names, categories and constants are passed in as values."""
+    names: dict[str, Any] = {"pack": struct.Struct(f"={len(order)}d").pack_into, "buffer": buffer}
+    lines = [f"    ({', '.join(f'v{index}' for index in range(len(columns)))},) = row"]
     for index, column in enumerate(columns):
-        value = f"v{index}"
-        if isinstance(column, CategoryColumn):
-            for place, table in enumerate(column.tables):
-                coded: dict[Any, float] = {**table, None: column.missing[place]}
-                names[f"t{index}_{place}"] = coded.get
-                packed.append(f"x{index}_{place}")
-                lines.append(f"    x{index}_{place} = t{index}_{place}({value})")
-            lines.append(f"    if x{index}_0 is None: return False")
-            continue
-        names[f"m{index}"] = column.missing
-        packed.append(value)
-        if isinstance(column, BooleanColumn):
-            lines.append(f"    if {value} is None: {value} = m{index}")
-            lines.append(f"    elif {value} is not True and {value} is not False: return False")
-            continue
-        plain = f"type({value}) is int" if column.whole else f"(type({value}) is float or type({value}) is int)"
-        lines.append(f"    if not {plain}:")
-        lines.append(f"        if {value} is not None: return False")
-        lines.append(f"        {value} = m{index}")
-    unpacked = ", ".join(f"v{index}" for index in range(len(columns)))
-    source = [
-        f"def code(row):\n    ({unpacked},) = row",
-        *lines,
-        f"    pack(buffer, 0, {', '.join(packed)})",
-        "    return True",
+        lines += [f"    {line}" for line in _source(column, index, names)]
+    packed = ", ".join(f"x{index}_{place}" for index, place in order)
+    exec("\n".join(["def code(row):", *lines, f"    pack(buffer, 0, {packed})", "    return True"]), names)  # noqa: S102 - see above
+    found: Callable[[Sequence[object]], bool] = names["code"]
+    return found
+
+
+def _source(column: Column, index: int, names: dict[str, Any]) -> list[str]:
+    if isinstance(column, NumberColumn):
+        return _number(column, index, names)
+    return _boolean(column, index, names) if isinstance(column, BooleanColumn) else _category(column, index, names)
+
+
+def _number(column: NumberColumn, index: int, names: dict[str, Any]) -> list[str]:
+    value = f"v{index}"
+    names[f"b{index}"] = min(column.bound, float(2**63)) if column.whole else column.bound
+    plain = f"type({value}) is int" if column.whole else f"(type({value}) is float or type({value}) is int)"
+    lines = [f"if {plain} and -b{index} <= {value} < b{index}:"]
+    for place, output in enumerate(column.outputs):
+        expression = value
+        for step, (operator, constant) in enumerate(output.steps):
+            if operator not in OPERATORS:
+                raise ValueError(f"unknown operator {operator!r}")
+            names[f"c{index}_{place}_{step}"] = constant
+            expression = f"({expression} {operator} c{index}_{place}_{step})"
+        lines.append(f"    x{index}_{place} = {expression}")
+    lines += ["    pass", f"elif {value} is not None: return False"]
+    if not column.nullable:
+        return [*lines, "else: return False"]
+    lines.append("else:")
+    for place, output in enumerate(column.outputs):
+        names[f"m{index}_{place}"] = output.missing
+        lines.append(f"    x{index}_{place} = m{index}_{place}")
+    return [*lines, "    pass"]
+
+
+def _boolean(column: BooleanColumn, index: int, names: dict[str, Any]) -> list[str]:
+    value = f"v{index}"
+    names[f"m{index}"] = column.missing
+    return [
+        f"if {value} is True or {value} is False: x{index}_0 = {value}",
+        f"elif {value} is None: x{index}_0 = m{index}",
+        "else: return False",
     ]
-    exec("\n".join(source), names)  # noqa: S102 - made of numbers and kinds alone
-    made: Callable[[Sequence[object]], bool] = names["code"]
-    return made
+
+
+def _category(column: CategoryColumn, index: int, names: dict[str, Any]) -> list[str]:
+    lines = []
+    for place, table in enumerate(column.tables):
+        names[f"t{index}_{place}"] = dict(table).get
+        lines += [f"x{index}_{place} = t{index}_{place}(v{index})", f"if x{index}_{place} is None: return False"]
+    return lines
 
 
 class Predictor(Protocol):
