@@ -47,10 +47,10 @@ class NumberColumn:
 
 @dataclass(frozen=True, slots=True)
 class BooleanColumn:
-    """1.0 and 0.0; `missing` is what a null becomes."""
+    """1.0 and 0.0; `missing` is what a null becomes (None: a null is not plain)."""
 
     name: str
-    missing: float
+    missing: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,8 @@ def _number(column: NumberColumn, index: int, names: dict[str, Any]) -> list[str
 def _boolean(column: BooleanColumn, index: int, names: dict[str, Any]) -> list[str]:
     value = f"v{index}"
     names[f"m{index}"] = column.missing
-    return [
-        f"if {value} is True or {value} is False: x{index}_0 = {value}",
-        f"elif {value} is None: x{index}_0 = m{index}",
-        "else: return False",
-    ]
+    null = [] if column.missing is None else [f"elif {value} is None: x{index}_0 = m{index}"]
+    return [f"if {value} is True or {value} is False: x{index}_0 = {value}", *null, "else: return False"]
 
 
 def _category(column: CategoryColumn, index: int, names: dict[str, Any]) -> list[str]:

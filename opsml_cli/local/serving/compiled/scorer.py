@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from .compiling import PROOF, schema_of
 from .evaluator.blocks import Refusal
 from .evaluator.inputs import Inputs
 from .evaluator.predictors import NoProbabilitiesError, predictor
+from .row import short_way
+
+if TYPE_CHECKING:
+    from opsml_cli.local.serving.single_row import SingleRow
 
 QUICK_SECONDS = 0.0005  # one row must take no longer, for the event loop
 TOLERANCE = 1e-9  # of a probability or value, relative where it is above 1
@@ -34,17 +38,18 @@ class CompiledScorer:
     """A foreign model from its compiled form: satisfies `Scorer`. No code of the model runs."""
 
     quick = True
+    single: SingleRow | None = None
 
     def __init__(self, folder: Path) -> None:
-        artifact = Artifact(folder)
+        self.artifact = artifact = Artifact(folder)
         self._document = artifact.document
-        self._inputs = Inputs(self._document["columns"])
-        self._predictor = predictor(self._document["predictor"], artifact, self._inputs.outputs)
+        self.inputs = Inputs(self._document["columns"])
+        self.predictor = predictor(self._document["predictor"], artifact, self.inputs.outputs)
         self.schema: Schema = schema_of(self._document["columns"])
-        known = self._predictor.classes
+        known = self.predictor.classes
         self._classes = known
         self.classes: tuple[object, ...] = tuple(known) if known is not None else ()
-        self._proba_only = self._document["method"] == "predict_proba"
+        self.proba_only = self._document["method"] == "predict_proba"
         self.tolerance = SINGLE_TOLERANCE if self._document["single"] else TOLERANCE
 
     def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
@@ -55,16 +60,16 @@ class CompiledScorer:
 
     def _score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         try:
-            block = self._inputs.read(rows)
+            block = self.inputs.read(rows)
             classes = self._classes
-            if proba or self._proba_only:
+            if proba or self.proba_only:
                 if classes is None:
                     raise BadRequest("this model gives no probabilities", expected="method predict")
-                found: list[Any] = self._predictor.proba(block).tolist()
+                found: list[Any] = self.predictor.proba(block).tolist()
                 return found
             if classes is not None:
-                return [classes[code] for code in self._predictor.codes(block).tolist()]
-            values = self._predictor.values(block)
+                return [classes[code] for code in self.predictor.codes(block).tolist()]
+            values = self.predictor.values(block)
         except NoProbabilitiesError:
             raise BadRequest("this model gives no probabilities", expected="method predict") from None
         except Refusal as refusal:
@@ -73,7 +78,7 @@ class CompiledScorer:
         return listed if math.isfinite(values.sum()) else [_finite(value) for value in listed]
 
     def _refused(self, refusal: Refusal, rows: Sequence[Mapping[str, Any]]) -> BadRequest:
-        name = self._inputs.names[refusal.column]
+        name = self.inputs.names[refusal.column]
         value = shown(rows[refusal.row].get(name))
         return BadRequest(
             f"column {name!r}, row {refusal.row}: the model refuses {value!r}; it takes {refusal.expected}",
@@ -95,7 +100,9 @@ def load(folder: Path) -> CompiledScorer:
 
     UnequalError otherwise."""
     scorer = CompiledScorer(folder)
-    prove(scorer, json.loads((folder / PROOF).read_text(encoding="utf-8"))["cases"])
+    cases = json.loads((folder / PROOF).read_text(encoding="utf-8"))["cases"]
+    prove(scorer, cases)
+    scorer.single = short_way(scorer, scorer.artifact, cases)
     return scorer
 
 

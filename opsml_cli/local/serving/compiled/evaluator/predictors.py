@@ -118,10 +118,10 @@ class Scored:
     def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
         from . import raws
 
-        self._raw = raws.raw(document["raw"], artifact, inputs)
+        self.raw = raws.raw(document["raw"], artifact, inputs)
+        self.link, self.decide = document["link"], document["decide"]
         self.classes: list[Any] | None = document["classes"]
-        self._link = LINKS[document["link"]] if document["link"] is not None else None
-        self._decide = document["decide"]
+        self._link = LINKS[self.link] if self.link is not None else None
         self._flat = document.get("flat", True)
 
     def _linked(self, raw: np.ndarray) -> np.ndarray:
@@ -130,19 +130,19 @@ class Scored:
         return self._link(raw)
 
     def proba(self, block: Block) -> np.ndarray:
-        return self._linked(self._raw(block))
+        return self._linked(self.raw(block))
 
     def decision(self, block: Block) -> np.ndarray:
-        return self._raw(block)
+        return self.raw(block)
 
     def codes(self, block: Block) -> np.ndarray:
-        raw = self._raw(block)
-        if self._decide == "probable":
+        raw = self.raw(block)
+        if self.decide == "probable":
             return np.asarray(self._linked(raw).argmax(axis=1))
-        return _DECISIONS[self._decide](raw)
+        return _DECISIONS[self.decide](raw)
 
     def values(self, block: Block) -> np.ndarray:
-        result = self._linked(self._raw(block))
+        result = self._linked(self.raw(block))
         return result[:, 0] if self._flat else result
 
 
@@ -151,21 +151,22 @@ class After:
 
     def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
         node = transformer(document["first"], artifact, inputs)
-        self._run = node.run
-        self._then = predictor(document["then"], artifact, node.outputs)
-        self.classes = self._then.classes
+        self.run = node.run
+        self.outputs = node.outputs
+        self.then = predictor(document["then"], artifact, node.outputs)
+        self.classes = self.then.classes
 
     def proba(self, block: Block) -> np.ndarray:
-        return self._then.proba(self._run(block))
+        return self.then.proba(self.run(block))
 
     def decision(self, block: Block) -> np.ndarray:
-        return self._then.decision(self._run(block))
+        return self.then.decision(self.run(block))
 
     def codes(self, block: Block) -> np.ndarray:
-        return self._then.codes(self._run(block))
+        return self.then.codes(self.run(block))
 
     def values(self, block: Block) -> np.ndarray:
-        return self._then.values(self._run(block))
+        return self.then.values(self.run(block))
 
 
 def predictor(document: Document, artifact: Artifact, inputs: Layout) -> Predictor:

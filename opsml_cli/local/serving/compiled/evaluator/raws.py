@@ -32,23 +32,25 @@ class Boosted:
     XGBoost do."""
 
     def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
-        self._booster = Booster(artifact.text(document["text"]), document["outputs"], len(inputs), document["kind"])
+        self.booster = Booster(artifact.text(document["text"]), document["outputs"], len(inputs), document["kind"])
         self._single = document["single"]
         self._divisor = document.get("divisor", 1)
+        # Whether it gives one number, of the numbers as they are.
+        self.plain = not self._single and self._divisor == 1 and document["outputs"] == 1
         self._row = np.zeros((1, len(inputs)))
         self._pointer = ctypes.c_void_p(self._row.ctypes.data)
-        self._lock = threading.Lock()  # the row and the library's result are shared
+        self.lock = threading.Lock()  # the row and the library's result are shared
 
     def __call__(self, block: Block) -> np.ndarray:
         numbers = block.numbers
         if self._single:
             numbers = numbers.astype(np.float32)
         if block.size == 1:
-            with self._lock:
+            with self.lock:
                 self._row[:] = numbers
-                total = self._booster.row(self._pointer).copy()[None, :]
+                total = self.booster.row(self._pointer).copy()[None, :]
         else:
-            total = summed([self._booster], np.ascontiguousarray(numbers, dtype=np.float64))
+            total = summed([self.booster], np.ascontiguousarray(numbers, dtype=np.float64))
         return total if self._divisor == 1 else total / self._divisor
 
 
