@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -54,7 +54,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            refusal = self._refusal(scope)
+            refusal = self.refusal(scope["headers"])
             if refusal is not None:
                 if self._refused is not None:
                     self._refused(refusal[0], refusal[2])
@@ -64,9 +64,10 @@ class Guard:
                 receive, send = _expecting(receive, send)
         await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
+    def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, str, str] | None:
+        """Why a request with these headers is refused: status, code, message; None when it is not."""
         hosts = 0
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"host":
                 hosts += 1
                 if hosts > 1 or value.lower() not in self._hosts:

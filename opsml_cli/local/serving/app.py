@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,19 +15,27 @@ import orjson
 
 from opsml_cli.domain import names
 from opsml_cli.domain.contract import BadRequest, read_call
-from opsml_cli.guard import Receive, Scope, Send, bearer, same_secret
+from opsml_cli.guard import Receive, Scope, Send
 from opsml_cli.local.serving import hosted, metrics
+from opsml_cli.local.serving.admission import (
+    DEPLOYMENT_HEADER,
+    JSON,
+    MODEL_HEADER,
+    REVISION_HEADER,
+    Admission,
+    Headers,
+    Refused,
+    check_media,
+    printable,
+    request_id,
+)
 from opsml_cli.local.serving.documents import Documents
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.refusals import Refusals
 from opsml_cli.local.serving.routing import Live, Routing
 
-DEPLOYMENT_HEADER = b"azureml-model-deployment"
-REVISION_HEADER = b"x-opsml-revision"  # picks a model that is loaded but not live yet: the proof before the swap
-JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
 
-Headers = list[tuple[bytes, bytes]]
 Reply = tuple[int, bytes, bytes, Headers]  # status, body, media type, further headers
 
 
@@ -63,14 +70,6 @@ class Limits:
     threads: int = 4
 
 
-class _Refused(Exception):  # noqa: N818 - a reply, not a failure
-    def __init__(self, status: int, code: str, message: str, headers: Headers | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = json.dumps({"error": {"code": code, "message": message}}).encode()
-        self.headers = headers or []
-
-
 class _Disconnected(Exception):  # noqa: N818 - nobody is there to be told
     pass
 
@@ -84,6 +83,7 @@ class _Request:
     started: float
     clock: float
     deployment: str = ""
+    model: bytes = b""
     received: int = 0
     telling: bool = True
 
@@ -109,7 +109,7 @@ class ScoringApp:
         self.limits = limits or Limits()
         self._sink = sink
         self._report = report
-        self._rekey = rekey
+        self.admission = Admission(rekey)
         self._refusals = Refusals(warn) if warn is not None else None
         self._in_flight = 0  # in this process; hosts have bounds of their own, so that none of them takes another's place
         self._hosted_requests = 0
@@ -125,7 +125,7 @@ class ScoringApp:
         request = _Request(scope, dict(scope["headers"]), time.time(), time.perf_counter())
         try:
             reply = await self._route(request, receive)
-        except _Refused as refusal:
+        except Refused as refusal:
             if self._refusals is not None:
                 self._refusals.note(refusal.status, str(refusal))
             reply = refusal.status, refusal.body, JSON, refusal.headers
@@ -147,12 +147,14 @@ class ScoringApp:
         answer = [
             (b"content-type", media),
             (b"content-length", b"%d" % len(body)),
-            (b"x-ms-request-id", _plain(given.get(b"x-ms-request-id")) or secrets.token_hex(16).encode()),
+            (b"x-ms-request-id", printable(given.get(b"x-ms-request-id")) or request_id()),
             *headers,
         ]
         if request.deployment:
             answer.append((DEPLOYMENT_HEADER, request.deployment.encode()))
-        client = _plain(given.get(b"x-ms-client-request-id"))
+        if request.model:
+            answer.append((MODEL_HEADER, request.model))
+        client = printable(given.get(b"x-ms-client-request-id"))
         if client:
             answer.append((b"x-ms-client-request-id", client))
         await send({"type": "http.response.start", "status": status, "headers": answer})
@@ -162,22 +164,32 @@ class ScoringApp:
             self._note(request, request.deployment, status, seconds, len(body))
 
     def _note(self, request: _Request, deployment: str, status: int, seconds: float, sent: int) -> None:
-        """Count an answer, and record it where requests are recorded."""
+        agent = request.headers.get(b"user-agent", b"").decode("latin-1")
+        self.note(request.started, deployment, status, seconds, request.received, sent, agent)
+
+    def note(  # noqa: PLR0917 - called for every request: keywords would cost more than the call
+        self, started: float, deployment: str, status: int, seconds: float, received: int, sent: int, agent: str
+    ) -> None:
+        """Count an answer, and record it where requests are recorded. `started` in seconds since the epoch, sizes in bytes."""
         self.metrics.observe(deployment, status, seconds)
         if self._sink is not None and deployment not in self.routing.unrecorded:
-            agent = request.headers.get(b"user-agent", b"").decode("latin-1")
-            self._sink.record(request.started, deployment, status, seconds * 1000, request.received, sent, agent)
+            self._sink.record(started, deployment, status, seconds * 1000, received, sent, agent)
+
+    @property
+    def saturated(self) -> bool:
+        """Whether a further request for a model of this process is refused."""
+        return self._in_flight >= self.limits.in_flight or self._pending > self.limits.pending_bytes
 
     async def _route(self, request: _Request, receive: Receive) -> Reply:
         scope = request.scope
-        self._authenticate(scope)
+        self.admission.authenticate(scope["headers"], self.routing.keys)
         path, method = scope["path"], scope["method"]
         if path == "/score":
             return await self._scored(request, receive)
         if path not in ("/", "/swagger.json", "/metrics"):
-            raise _Refused(404, "not_found", "there is /, /score, /swagger.json and /metrics")
+            raise Refused(404, "not_found", "there is /, /score, /swagger.json and /metrics")
         if method not in ("GET", "HEAD"):
-            raise _Refused(405, "method_not_allowed", f"{method} is not for {path}", [(b"allow", b"GET, HEAD")])
+            raise Refused(405, "method_not_allowed", f"{method} is not for {path}", [(b"allow", b"GET, HEAD")])
         request.telling = False
         if path == "/":
             return 200, b"Healthy", TEXT, []
@@ -185,29 +197,13 @@ class ScoringApp:
             return 200, self.metrics.text(self._in_flight + self._hosted_requests), metrics.CONTENT_TYPE, []
         return 200, self._document(request), JSON, []
 
-    def _authenticate(self, scope: Scope) -> None:
-        token = bearer(scope)
-        if token is not None:
-            if self._knows(token, self.routing.keys):
-                return
-            # A key that was made an instant ago is honoured before the server is told of it.
-            if self._rekey is not None and self._knows(token, self._rekey()):
-                return
-        message = "this key is not (or no longer) valid" if token else "send the endpoint's key as 'Authorization: Bearer KEY'"
-        raise _Refused(401, "unauthorized", message, [(b"www-authenticate", b"Bearer")])
-
-    @staticmethod
-    def _knows(token: bytes, keys: tuple[bytes, ...]) -> bool:
-        # Every key is compared, whichever fits: the time tells nothing.
-        return sum([same_secret(token, key) for key in keys]) > 0
-
     def _pick(self, request: _Request) -> Live:
         routing = self.routing
         revision = request.headers.get(REVISION_HEADER)
         if revision is not None:
             candidate = routing.candidates.get(revision.decode("latin-1"))
             if candidate is None:
-                raise _Refused(404, "not_found", "no such revision is loaded")
+                raise Refused(404, "not_found", "no such revision is loaded")
             request.telling = False  # our own proof before the swap is no client's request
             return candidate
         wanted = request.headers.get(DEPLOYMENT_HEADER)
@@ -215,11 +211,11 @@ class ScoringApp:
             live = routing.live.get(names.key(wanted.decode("latin-1")))
             if live is None:
                 known = ", ".join(sorted(each.deployment for each in routing.live.values())) or "none"
-                raise _Refused(404, "no_such_deployment", f"this endpoint has no such deployment; it has: {known}")
+                raise Refused(404, "no_such_deployment", f"this endpoint has no such deployment; it has: {known}")
             return live
         chosen = routing.pick()
         if chosen is None:
-            raise _Refused(
+            raise Refused(
                 404, "no_traffic", "no deployment of this endpoint has traffic; name one in the header azureml-model-deployment"
             )
         return chosen
@@ -227,13 +223,13 @@ class ScoringApp:
     async def _scored(self, request: _Request, receive: Receive) -> Reply:
         limits = self.limits
         live = self._pick(request)
-        request.deployment = live.deployment
+        request.deployment, request.model = live.deployment, live.title
         if isinstance(live.scorer, HostGroup):
             return await self._hosted(request, receive, live, live.scorer)
         method = request.scope["method"]
         if method != "POST":
-            raise _Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
-        _check_media(request.headers)
+            raise Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
+        check_media(request.headers)
         body = await self._body(request, receive)
         # Counted from here on: a body that is still coming keeps nobody else waiting.
         if self._in_flight >= limits.in_flight or self._pending > limits.pending_bytes:
@@ -290,7 +286,7 @@ class ScoringApp:
         try:
             return await asyncio.wait_for(asyncio.wrap_future(work), self.limits.request_seconds)
         except TimeoutError:
-            raise _Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
+            raise Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
 
     def _mirror(self, request: _Request, body: bytes) -> None:
         """Let the mirrored deployment answer a copy that nobody waits for; left out when there is too much to do."""
@@ -352,7 +348,7 @@ class ScoringApp:
                         raise _saturated()
         except TimeoutError:
             close = [(b"connection", b"close")]
-            raise _Refused(408, "too_slow", f"the body did not arrive within {limits.body_seconds:g} s", close) from None
+            raise Refused(408, "too_slow", f"the body did not arrive within {limits.body_seconds:g} s", close) from None
         finally:
             self._arriving -= held
 
@@ -388,45 +384,24 @@ class ScoringApp:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         version = query.get("version", ["3"])[-1]
         if version not in ("2", "3") or query.keys() - {"version"}:
-            raise _Refused(400, "invalid_input", "the one parameter is version: 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
+            raise Refused(400, "invalid_input", "the one parameter is version: 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
         routing = self.routing
         wanted = request.headers.get(DEPLOYMENT_HEADER)
         live = routing.main() if wanted is None else self._pick(request)
         if live is None:
-            raise _Refused(404, "no_deployment", "no deployment is ready")
+            raise Refused(404, "no_deployment", "no deployment is ready")
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
         return self._documents.of(live, version, host, deployments)
 
 
-def _saturated() -> _Refused:
-    return _Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
+def _saturated() -> Refused:
+    return Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
 
 
-def _too_large(limit: int) -> _Refused:
+def _too_large(limit: int) -> Refused:
     text = f"the body is larger than {limit} bytes; send the rows in several requests"
-    return _Refused(413, "too_large", text, [(b"connection", b"close")])
-
-
-def _check_media(headers: Mapping[bytes, bytes]) -> None:
-    """JSON in UTF-8, not compressed. No content type at all passes: no web page can send that."""
-    coding = headers.get(b"content-encoding", b"identity").strip().lower()
-    if coding != b"identity":
-        raise _Refused(415, "unsupported_media_type", "send the body without a content encoding")
-    given = headers.get(b"content-type")
-    if given is None:
-        return
-    media, _, parameters = given.lower().partition(b";")
-    media = media.strip()
-    if media != JSON and not (media.startswith(b"application/") and media.endswith(b"+json")):
-        raise _Refused(415, "unsupported_media_type", "the content type is application/json")
-    if b"charset" in parameters and b"utf-8" not in parameters and b"utf8" not in parameters:
-        raise _Refused(415, "unsupported_media_type", "the charset is utf-8")
-
-
-def _plain(value: bytes | None) -> bytes | None:
-    """A client's id as it may be sent back: short and printable."""
-    return value if value and len(value) <= 128 and all(32 < byte < 127 for byte in value) else None
+    return Refused(413, "too_large", text, [(b"connection", b"close")])
 
 
 def _quoted(ignored: tuple[str, ...]) -> bytes:

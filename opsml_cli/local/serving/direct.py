@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from opsml_cli.http_protocol import BoundedProtocol
+from opsml_cli.http_protocol import BoundedProtocol, Refused
 
 Head = list[tuple[bytes, bytes]]
 
@@ -81,3 +81,15 @@ class ScoringProtocol(BoundedProtocol):
         super().begin()
         if held:
             HttpToolsProtocol.on_body(self, held)
+
+
+def protocol_of(lane_: Lane, refused_: Refused) -> type[ScoringProtocol]:
+    """The protocol for a server with this lane, which counts its refusals."""
+
+    class Serving(ScoringProtocol):
+        lane = lane_
+
+        def refused(self, status: int, reason: str) -> None:
+            refused_(status, reason)
+
+    return Serving

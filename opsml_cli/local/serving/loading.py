@@ -64,7 +64,7 @@ def load(root: Path, endpoint: str, deployment: str, release: Release, report: R
         store.close()
     example = _example_body(scorer.schema, Path(model.path))
     seconds = round(time.monotonic() - begun, 3)
-    return Live(deployment, release.revision, release.model, release.version, scorer, results, example, seconds)
+    return Live(deployment, release.revision, release.model, release.version, scorer, results, example, seconds, scorer.single)
 
 
 def hosts_of(root: Path, endpoint: str, release: Release, model: Model | None, report: Report) -> HostGroup:

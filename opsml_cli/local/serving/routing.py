@@ -5,16 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.scorers import Scorer
 
+if TYPE_CHECKING:
+    from opsml_cli.local.serving.single_row import SingleRow
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
     """A loaded model or script under a deployment's name, in this process or in hosts. `example` is a body that it answers
-    (None: nobody knows one), `seconds` what loading took here."""
+    (None: nobody knows one), `seconds` what loading took here, `single` the
+    short way of one row."""
 
     deployment: str
     revision: str
@@ -24,6 +29,12 @@ class Live:
     example_results: tuple[object, ...] = ()
     example: str | None = None
     seconds: float = 0.0
+    single: SingleRow | None = None
+
+    @property
+    def title(self) -> bytes:
+        """What the model is called in replies; empty for a script without one."""
+        return f"{self.model}:{self.version}".encode() if self.model else b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opsml_cli.domain.contract import BadRequest, Column, Schema, shown
 from opsml_cli.domain.errors import ContractError, NotFoundError
+
+if TYPE_CHECKING:
+    from opsml_cli.local.serving.single_row import SingleRow
 
 
 class Scorer(Protocol):
@@ -41,6 +44,13 @@ class OwnScorer:
         self._classification = self.model.task == "classification"
         self.classes: tuple[object, ...] = tuple(_plain(label) for label in self.model.classes) if self._classification else ()
 
+    @property
+    def single(self) -> SingleRow | None:
+        """The short way of one row, for one caller at a time; None where the model has none."""
+        from opsml_cli.local.serving.own_row import short_way
+
+        return short_way(self.model, [column.type for column in self.schema.columns])
+
     def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         if proba and not self._classification:
             raise BadRequest("this model predicts numbers: it has no probabilities", expected="method predict")
@@ -61,7 +71,7 @@ class OwnScorer:
         return [_plain(label) for label in model.labels(probabilities)]
 
 
-def load(folder: Path) -> Scorer:
+def load(folder: Path) -> OwnScorer:
     """The model in `folder`, which opsml trained, ready: the registry's word says that, never the folder's.
 
     ContractError when the folder is no MLflow model or does not load."""

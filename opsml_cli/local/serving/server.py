@@ -205,11 +205,13 @@ def _server(app: ScoringApp, port: int) -> Server:
     import uvicorn
 
     from opsml_cli.guard import Guard, loopback_names
-    from opsml_cli.http_protocol import reporting
+    from opsml_cli.local.serving.direct import protocol_of
+    from opsml_cli.local.serving.lane import ScoringLane
 
+    guard = Guard(app, loopback_names(port), app.refused)
     config = uvicorn.Config(
-        Guard(app, loopback_names(port), app.refused),
-        http=reporting(app.refused),
+        guard,
+        http=protocol_of(ScoringLane(app, guard), app.refused),
         ws="none",
         lifespan="off",
         log_config=None,
