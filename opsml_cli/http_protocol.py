@@ -73,7 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self.connections) > self.max_connections and not self._make_room():
             self._refuse(429, "too_many_connections", f"there are {self.max_connections} connections already; try again")
         else:
-            self._rearm(self.head_seconds)
+            self.rearm(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
@@ -96,7 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         self.cycle.keep_alive = False
         self._part = _DEAF
-        self._rearm(HALF_CLOSED_SECONDS)
+        self.rearm(HALF_CLOSED_SECONDS)
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -113,9 +113,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._counted = 0
         else:
             self._counted += self._read
-            self._bound()
+            self.bound()
         if self._timer is None and self._part != _DEAF and (self._part != _IDLE or self._counted):
-            self._rearm(self.body_seconds if self._part == _BODY else self.head_seconds)
+            self.rearm(self.body_seconds if self._part == _BODY else self.head_seconds)
 
     def on_message_begin(self) -> None:
         if self._part != _DEAF:
@@ -200,7 +200,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Clients may offer HTTP/2 with every first request (Java's do): going on with HTTP/1.1 is the answer."""
 
-    def _bound(self) -> None:
+    def bound(self) -> None:
         """Refuse what has outgrown its part."""
         if self._part != _BODY:
             if self._counted > self.head_bytes:
@@ -215,12 +215,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._counted > self.drain_bytes:
             self.transport.abort()
 
-    def _late(self) -> None:
+    def late(self) -> None:
         self._timer = None
         if self._part == _DEAF:
             self.transport.abort()
         elif self.flow.read_paused:
-            self._rearm(self.head_seconds)  # it is this side that does not read
+            self.rearm(self.head_seconds)  # it is this side that does not read
         elif self._part != _BODY:
             self._refuse(408, "too_slow", f"the head did not arrive within {self.head_seconds:g} s")
         else:
@@ -282,13 +282,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         self._part, self._counted = _DEAF, 0
         self._unset_keepalive_if_required()
-        self._rearm(CROWDED_SECONDS if len(self.connections) > self.max_connections else self.drain_seconds)
+        self.rearm(CROWDED_SECONDS if len(self.connections) > self.max_connections else self.drain_seconds)
         self.flow.resume_reading()
         return True
 
-    def _rearm(self, seconds: float) -> None:
+    def rearm(self, seconds: float) -> None:
         self._disarm()
-        self._timer = self.loop.call_later(seconds, self._late)
+        self._timer = self.loop.call_later(seconds, self.late)
 
     def _disarm(self) -> None:
         if self._timer is not None:

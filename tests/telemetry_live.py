@@ -15,7 +15,10 @@ import uvicorn
 from opsml_cli.domain.contract import Column, Schema
 from opsml_cli.guard import Guard, loopback_names
 from opsml_cli.local.serving.app import RequestSink, ScoringApp
+from opsml_cli.local.serving.direct import protocol_of
+from opsml_cli.local.serving.lane import ScoringLane
 from opsml_cli.local.serving.routing import Live, Routing
+from opsml_cli.local.serving.single_row import CategoryColumn, Number, NumberColumn, RowCoder, SingleRow
 
 PRIMARY = "canary-primary-key-0123456789"
 SECONDARY = "canary-secondary-key-0123456789"
@@ -37,6 +40,53 @@ class Elders:
     def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         old = [(row["age"] or 0) >= 40 for row in rows]
         return [[0.1, 0.9] if each else [0.9, 0.1] for each in old] if proba else ["yes" if each else "no" for each in old]
+
+
+class AgeDecides:
+    """Elders again, for the short way: the age stands first in the coded row."""
+
+    def __init__(self, coder: RowCoder) -> None:
+        self._matrix = coder.matrix
+
+    def label(self) -> object:
+        return "yes" if self._matrix[0, 0] >= 40 else "no"
+
+    def probabilities(self) -> list[float]:
+        return [0.1, 0.9] if self._matrix[0, 0] >= 40 else [0.9, 0.1]
+
+
+def elders(deployment: str = "blue") -> Live:
+    """The model under a deployment's name, with its short way."""
+    jobs: dict[str | None, float] = dict.fromkeys(("admin.", "housemaid", "x"), 0.0)
+    columns = [
+        NumberColumn("age", (Number((), 0.0),), whole=True),
+        CategoryColumn("job", (jobs,)),
+        NumberColumn("rate", (Number((), 0.0),)),
+    ]
+    coder = RowCoder(columns)
+    single = SingleRow(coder, AgeDecides(coder), ("no", "yes"))
+    return Live(deployment, "r1", "elders", "1", Elders(), ("yes",), single=single)
+
+
+class Laned:
+    """The protocol of an endpoint's server; its lane is known once the port is."""
+
+    def __init__(self, app: ScoringApp, **bounds: Any) -> None:
+        self._app = app
+        self.lane: ScoringLane | None = None
+        self.taken = 0
+        self.protocol = type("Bounded", (protocol_of(self, app.refused, app.limits.body_bytes),), bounds)
+
+    def guard(self, port: int) -> Guard:
+        guard = Guard(self._app, loopback_names(port), self._app.refused)
+        self.lane = ScoringLane(self._app, guard)
+        return guard
+
+    def answer(self, headers: Any, body: bytes, further: Any) -> bytes | None:
+        assert self.lane is not None
+        reply = self.lane.answer(headers, body, further)
+        self.taken += reply is not None
+        return reply
 
 
 @contextmanager

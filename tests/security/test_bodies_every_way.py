@@ -20,13 +20,12 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from telemetry_live import PRIMARY, Elders, serving
+from telemetry_live import PRIMARY, Laned, elders, serving
 
-from opsml_cli.guard import Guard, loopback_names
-from opsml_cli.http_protocol import PIPELINED, reporting
+from opsml_cli.http_protocol import PIPELINED
 from opsml_cli.local.serving.app import Limits, ScoringApp
 from opsml_cli.local.serving.refusals import Refusals
-from opsml_cli.local.serving.routing import Live, Routing
+from opsml_cli.local.serving.routing import Routing
 
 KEY = {"Authorization": f"Bearer {PRIMARY}"}
 SIZES = [1, 100, 16_384, 65_535, 65_536, 65_537, 131_072, 719_000, 10 * 2**20]
@@ -35,9 +34,9 @@ SIZES = [1, 100, 16_384, 65_535, 65_536, 65_537, 131_072, 719_000, 10 * 2**20]
 @contextmanager
 def endpoint(limits: Limits | None = None, **bounds: Any) -> Iterator[tuple[int, ScoringApp]]:
     app = ScoringApp("bank", limits=limits)
-    app.routing = Routing((PRIMARY.encode(),), {"blue": Live("blue", "r1", "elders", "1", Elders())}, {}, {"blue": 100})
-    protocol = type("Bounded", (reporting(app.refused),), bounds)
-    with serving(lambda bound: Guard(app, loopback_names(bound), app.refused), http=protocol) as bound:
+    app.routing = Routing((PRIMARY.encode(),), {"blue": elders()}, {}, {"blue": 100})
+    laned = Laned(app, **bounds)
+    with serving(laned.guard, http=laned.protocol) as bound:
         yield bound, app
 
 

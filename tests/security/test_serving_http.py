@@ -21,6 +21,7 @@ from telemetry_live import PRIMARY, SECONDARY, Elders, serving
 from opsml_cli import guard
 from opsml_cli.guard import Guard, loopback_names, same_secret
 from opsml_cli.http_protocol import BoundedProtocol
+from opsml_cli.local.serving import admission
 from opsml_cli.local.serving.app import Limits, ScoringApp
 from opsml_cli.local.serving.routing import Live, Routing
 
@@ -119,7 +120,7 @@ def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(guard.hmac, "compare_digest", digest)
     assert guard.hmac is hmac
-    assert ScoringApp._knows(b"one", (b"one", b"two"))
+    assert admission.knows(b"one", (b"one", b"two"))
     assert compared == [b"one", b"two"]  # the second too, although the first fits
     assert not same_secret("a", "b")
 

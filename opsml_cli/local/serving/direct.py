@@ -1,4 +1,4 @@
-"""The direct lane: a small request that arrives whole is answered at once, without ASGI cycle, task and scope of its own.
+"""The direct lane: a small request is answered when its last byte has come, without ASGI cycle, task and scope of its own.
 
 The lane answers only what it knows to be right: one plain row for a model in this process, with a head that was checked before.
 Everything else goes the general way, as if the lane were not there."""
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from opsml_cli.http_protocol import BoundedProtocol, Refused
 
 Head = list[tuple[bytes, bytes]]
+HELD_SECONDS = 0.1  # for the rest of a body; then the general way waits for it
 
 
 class Lane(Protocol):
@@ -24,17 +23,12 @@ class Lane(Protocol):
 
 
 class ScoringProtocol(BoundedProtocol):
-    """BoundedProtocol with a lane for `POST /score`."""
+    """BoundedProtocol with a lane for `POST /score`. A body for the lane is held back, for a moment at most."""
 
     lane: ClassVar[Lane]
-    lane_bytes: ClassVar[int] = 16 * 1024  # of a body; larger ones are read as they come
+    lane_bytes: ClassVar[int] = 16 * 1024  # of a body, and of the held part
 
-    _held: bytes | None = None  # the body so far of a request that may take the lane
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._held is not None:
-            self._release()  # it did not arrive whole
+    _held: bytes | None = None
 
     def begin(self) -> None:
         """Hold back what may take the lane, if nothing before it waits for an answer."""
@@ -47,19 +41,22 @@ class ScoringProtocol(BoundedProtocol):
             and not self.expect_100_continue
             and parser.should_keep_alive()
             and not parser.should_upgrade()
+            and self._is_small()
         ):
             self._held = b""
         else:
             super().begin()
 
+    def _is_small(self) -> bool:
+        """Whether the head says a length that the lane takes: a body in chunks says none."""
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        return length.isdigit() and int(length[:20]) <= self.lane_bytes
+
     def on_body(self, body: bytes) -> None:
         if self._held is None:
             super().on_body(body)
-        elif len(self._held) + len(body) <= self.lane_bytes:
-            self._held += body
         else:
-            self._release()
-            super().on_body(body)
+            self._held += body
 
     def on_message_complete(self) -> None:
         if self._held is not None:
@@ -71,23 +68,39 @@ class ScoringProtocol(BoundedProtocol):
             self._release()
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        if self._held is not None:
-            self._release()
-        super().send_400_response(msg)
-
     def _release(self) -> None:
+        """The general way goes on from here."""
         held, self._held = self._held, None
         super().begin()
         if held:
-            HttpToolsProtocol.on_body(self, held)
+            super().on_body(held)
+
+    def shutdown(self) -> None:
+        if self._held is not None:
+            self._release()
+        super().shutdown()
+
+    def bound(self) -> None:
+        if self._held is None:
+            super().bound()
+
+    def rearm(self, seconds: float) -> None:
+        super().rearm(seconds if self._held is None else HELD_SECONDS)
+
+    def late(self) -> None:
+        if self._held is None:
+            super().late()
+        else:
+            self._release()
+            self.rearm(self.body_seconds)
 
 
-def protocol_of(lane_: Lane, refused_: Refused) -> type[ScoringProtocol]:
-    """The protocol for a server with this lane, which counts its refusals."""
+def protocol_of(lane_: Lane, refused_: Refused, body_bytes: int = ScoringProtocol.lane_bytes) -> type[ScoringProtocol]:
+    """The protocol for a server with this lane, which counts its refusals and takes bodies of `body_bytes` at most."""
 
     class Serving(ScoringProtocol):
         lane = lane_
+        lane_bytes = min(ScoringProtocol.lane_bytes, body_bytes)
 
         def refused(self, status: int, reason: str) -> None:
             refused_(status, reason)

@@ -211,7 +211,7 @@ def _server(app: ScoringApp, port: int) -> Server:
     guard = Guard(app, loopback_names(port), app.refused)
     config = uvicorn.Config(
         guard,
-        http=protocol_of(ScoringLane(app, guard), app.refused),
+        http=protocol_of(ScoringLane(app, guard), app.refused, app.limits.body_bytes),
         ws="none",
         lifespan="off",
         log_config=None,
