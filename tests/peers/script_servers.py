@@ -6,13 +6,16 @@ import http.client
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
 from script_cases import Case, Send
+from telemetry_live import serving
 
 START_SECONDS = 120.0
 
@@ -89,6 +92,46 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+KEY = "a-key-of-the-test"
+
+
+def ours(case: Case, folder: Path, python: Path) -> Outcome:
+    """What opsml's server makes of `case`: the application of an endpoint over HTTP, and a host that runs `python`."""
+    from opsml_cli.content.model_folder import folder_hash
+    from opsml_cli.guard import Guard, loopback_names
+    from opsml_cli.local.pipelines.snapshot import hash_path
+    from opsml_cli.local.serving.app import ScoringApp
+    from opsml_cli.local.serving.hosting.copies import Copy, Source, bundle, make
+    from opsml_cli.local.serving.hosting.group import HostGroup
+    from opsml_cli.local.serving.hosting.process import HostFailedError, HostProcess, Start
+    from opsml_cli.local.serving.hosting.session import variables
+    from opsml_cli.local.serving.routing import Live, Routing
+
+    code, model = lay_out(case, folder)
+    root, log = folder / "workspace", []
+    source = Source(code=code, code_sha256=hash_path(code), entry=case.entry)
+    if case.model:
+        source = replace(source, name="m", version="1", model=model, model_sha256=folder_hash(model).sha256, mount="")
+
+    def start(copy: Copy) -> HostProcess:
+        environment = variables(copy.variables, case.variables, python=str(python))
+        return HostProcess(Start(bundle(root), environment, str(python)), copy.working, lambda _, line: log.append(line))
+
+    group = HostGroup(lambda: make(root / "work", source), start, 1, lambda _, line: log.append(line))
+    try:
+        group.open()
+    except HostFailedError as error:
+        return Outcome(starts=False, answers=(), log="\n".join([*log, str(error)]))
+    try:
+        app = ScoringApp("peers", report=lambda _, line: log.append(line))
+        app.routing = Routing((KEY.encode(),), {"blue": Live("blue", "r", "m", "1", group)}, {}, {"blue": 100})
+        with serving(lambda port: Guard(app, loopback_names(port))) as port:
+            answers = tuple(send(port, each, {"authorization": f"Bearer {KEY}"}) for each in case.sends)
+    finally:
+        group.close()
+    return Outcome(starts=True, answers=answers, log="\n".join(log))
 
 
 def send(port: int, request: Send, headers: dict[str, str] | None = None) -> Answer:

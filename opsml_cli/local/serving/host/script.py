@@ -46,6 +46,7 @@ class ScriptResponder:
         return Description(documents=self._documents, notes=self._notes)
 
     def answer(self, request: HostRequest) -> HostReply:
+        request = script_input.measured(request)
         try:
             script_input.refuse(request)
         except InputError as error:

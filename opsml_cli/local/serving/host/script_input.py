@@ -6,6 +6,7 @@ import codecs
 import inspect
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -82,6 +83,13 @@ def _quoted(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("opsml.quoted", _quoted)
+
+
+def measured(request: HostRequest) -> HostRequest:
+    """With the length of the body among the headers: the front keeps back how the body came."""
+    if not request.body and request.method not in ("POST", "PUT", "PATCH"):
+        return request
+    return replace(request, headers=(*request.headers, ("content-length", str(len(request.body)))))
 
 
 def header(request: HostRequest, name: str) -> str | None:
