@@ -107,9 +107,10 @@ class EndpointScorer:
         if waiting:
             self._stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        while waiting and wait(waiting, 0.1).not_done:
+        while running := [each for each in waiting if not each.done()]:
             for client in self._clients:
                 client.abort()
+            wait(running, 0.1)
 
     def _with_client(self, dialect: Dialect, work: Work) -> ScoredRows:
         client = self._idle.pop()  # there are as many as threads

@@ -73,6 +73,7 @@ def batches(
     columns: Sequence[str] | None = None,
     *,
     missing: bool = True,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.RecordBatch]:
     """The rows as text columns, missing values null (`missing` False: as the text that they are). InvalidInputError names the
     line of a ragged row; NotUtf8Error when the encoding found from the head does not hold for the rest."""
@@ -80,7 +81,7 @@ def batches(
     import pyarrow.csv as pacsv
 
     read = pacsv.ReadOptions(
-        block_size=BLOCK_BYTES,
+        block_size=block_bytes,
         encoding=_arrow_encoding(form.encoding),
         column_names=None if form.header else list(names),
     )

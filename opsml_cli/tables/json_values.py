@@ -27,7 +27,7 @@ def from_text(array: pa.Array, kind: str | None) -> list[object]:
     values = _present(array)
     wanted = _KINDS.get(kind or "")
     whole = converted(values, wanted) if wanted is not None else None
-    if whole is not None:
+    if whole is not None and not _infinite(whole):
         return _iso(whole.to_pylist())
     texts: list[object] = values.to_pylist()
     one = {"integer": _integer, "number": _number, "boolean": _boolean}.get(str(kind))
@@ -108,6 +108,14 @@ def _plain_time(array: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         array = pc.cast(array, pa.timestamp("us", "UTC"), safe=False)
     return pc.cast(array, pa.timestamp("us"), safe=False)
+
+
+def _infinite(array: pa.Array) -> bool:
+    """Whether it holds what no JSON number says: the text `inf`, or an exponent beyond all floats."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pa.types.is_floating(array.type) and bool(pc.any(pc.is_inf(array), min_count=0).as_py())
 
 
 def _present(array: pa.Array) -> pa.Array:

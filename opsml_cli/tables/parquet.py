@@ -23,8 +23,8 @@ MAX_RATIO = 5_000
 BATCH_ROWS = 50_000
 
 
-def column_names(path: Path, name: str) -> tuple[str, ...]:
-    with _opened(path, name) as file:
+def column_names(path: Path, name: str, *, nested: bool = False) -> tuple[str, ...]:
+    with _opened(path, name, nested=nested) as file:
         return check_names([field.name for field in file.schema_arrow], name)
 
 
@@ -40,7 +40,7 @@ def batches(path: Path, name: str, columns: Sequence[str] | None = None) -> Iter
 
 
 def row_count(path: Path, name: str) -> int:
-    with _opened(path, name) as file:
+    with _opened(path, name, nested=True) as file:
         return int(file.metadata.num_rows)
 
 

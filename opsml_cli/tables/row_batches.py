@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from opsml_cli.domain.endpoint import Row
 
+_LARGE_FILE = 16 << 20
 ALL = "all"  # the word for every column
 
 Values = Callable[["pa.Array", str, int], list[object]]
@@ -66,7 +67,10 @@ def _one_part(path: Path, name: str) -> Table:
     form = detect(path, name)
     part = Part(path, form, name)
     # The keys of JSON lines are known only at their end.
-    columns = () if form.kind in ("json", "jsonl") else part_columns(part)
+    if form.kind == "parquet":
+        columns = parquet.column_names(path, name, nested=True)
+    else:
+        columns = () if form.kind in ("json", "jsonl") else part_columns(part)
     return Table((part,), columns, form.kind != "csv", name, form.kind)
 
 
@@ -141,13 +145,16 @@ class FileRows:
             table = self._table
             try:
                 skip, seen = done, 0
-                blocks = delimited.batches(part.path, part.form, part.name, part_columns(part), self.columns, missing=False)
-                for block in blocks:
-                    for offset in range(max(0, skip - seen), block.num_rows, size):
-                        piece = block.slice(offset, size)
+                names, block = part_columns(part), _block_bytes(part.path)
+                blocks = delimited.batches(
+                    part.path, part.form, part.name, names, self.columns, missing=False, block_bytes=block
+                )
+                for batch in blocks:
+                    for offset in range(max(0, skip - seen), batch.num_rows, size):
+                        piece = batch.slice(offset, size)
                         done += piece.num_rows
                         yield piece
-                    seen += block.num_rows
+                    seen += batch.num_rows
             except NotUtf8Error as other:
                 # The rows before were plain ASCII, or the whole file would be UTF-8 with damaged places.
                 self._table = table.reencoded(other.path, other.encoding)
@@ -171,6 +178,11 @@ class FileRows:
                 yield RowBatch(rows, [{name: row.get(name) for name in wanted} for row in rows] if wanted else ())
             if not found:
                 raise InvalidInputError(f"{part.name} holds no rows")
+
+
+def _block_bytes(path: Path) -> int:
+    """Small blocks of large files: Arrow reads some thirty of them ahead."""
+    return delimited.BLOCK_BYTES if path.stat().st_size < _LARGE_FILE else delimited.BLOCK_BYTES // 4
 
 
 def _flatten(rows: Sequence[jsonlines.Record], texts: set[str]) -> None:

@@ -98,7 +98,8 @@ class _Run:
 
     def rows(self) -> Iterator[list[dict[str, object]]]:
         """The rows of output as they come."""
-        with self._scorer() as scorer, self._table(scorer, as_written=True) as table:
+        as_written = self._session.options.format == "tsv"
+        with self._scorer() as scorer, self._table(scorer, as_written=as_written) as table:
             for records, _ in self._scoring(scorer, table).records():
                 yield records
             self._tell(scorer)
