@@ -93,9 +93,7 @@ def test_parquet_values_are_json_as_iso_says(tmp_path: Path) -> None:
         "day": None, "at": None, "price": None, "kind": "b", "small": 2, "x": None, "many": [], "count": None,
     }  # fmt: skip
     # pandas' own JSON says the same instants and numbers.
-    theirs = json.loads(
-        pd.read_parquet(path)[["at", "kind", "small", "x"]].to_json(orient="records", date_format="iso")
-    )
+    theirs = json.loads(pd.read_parquet(path)[["at", "kind", "small", "x"]].to_json(orient="records", date_format="iso"))
     for mine, other in zip(rows, theirs, strict=True):
         assert {**other, "at": other["at"] and other["at"].removesuffix(".000")} == {name: mine[name] for name in other}
     assert kept[0] == {"day": dt.date(2023, 3, 1), "price": Decimal("1.50")}
