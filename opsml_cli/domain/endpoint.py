@@ -55,9 +55,24 @@ class DeploySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Serving:
+    """How a deployment is served on this machine, measured now. `mode`: `in-process` (opsml trained it), `compiled` (made
+    into data, and answered in the endpoint's own processes), or `process` (hosts of its own); `reason` says why a foreign
+    model is not compiled. `memory_bytes` is the resident memory of `processes` (pids) together; `start_seconds` went from the
+    start of loading to its end; `python` is the version that runs it."""
+
+    mode: str
+    reason: str | None = None
+    memory_bytes: int | None = None
+    start_seconds: float | None = None
+    python: str | None = None
+    processes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """One deployment. `detail` says why when `state` is Failed; `created_at` is ISO 8601 UTC; `script` is the scoring script
-    that answers, whose model may have no name."""
+    that answers, whose model may have no name. `serving` None: nobody knows, or nothing is running."""
 
     name: str
     endpoint: str
@@ -69,6 +84,7 @@ class Deployment:
     insights: bool = False
     detail: str | None = None
     script: str | None = None
+    serving: Serving | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

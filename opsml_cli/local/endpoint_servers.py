@@ -7,11 +7,13 @@ import shutil
 import time
 from contextlib import suppress
 
+from opsml_cli.domain.endpoint import Serving
 from opsml_cli.domain.errors import BusyError, WorkFailedError
 from opsml_cli.local import endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, EndpointRecord
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.processes import held, hold, lives, pid_alive
+from opsml_cli.local.processes import hold, lives, memory, pid_alive
+from opsml_cli.local.serving.facts import ServingFacts
 from opsml_cli.local.serving.place import Launch, Place
 from opsml_cli.local.store import Store
 
@@ -34,7 +36,7 @@ class EndpointServers:
 
     def running(self, record: EndpointRecord) -> bool:
         """Whether a live process serves it."""
-        return held(self.place(record).lock)
+        return self.place(record).alive()
 
     def applied(self, record: EndpointRecord) -> int:
         """The generation that the live server has taken up; -1 before its first word."""
@@ -42,6 +44,20 @@ class EndpointServers:
         if status is None or status.id != record.id or not pid_alive(status.pid):
             return -1
         return status.applied
+
+    def serving(self, record: EndpointRecord) -> dict[str, Serving]:
+        """How the live processes serve each revision, and what memory they have now."""
+        status = self.place(record).status()
+        if status is None or status.id != record.id:
+            return {}
+        found = {}
+        for revision, document in status.serving.items():
+            facts = ServingFacts.read(document)
+            sizes = [size for pid in facts.pids if (size := memory(pid)) is not None]
+            found[revision] = Serving(
+                facts.mode, facts.reason, sum(sizes) if sizes else None, facts.seconds, facts.python, facts.pids
+            )
+        return found
 
     def starting(self, record: EndpointRecord) -> bool:
         """Whether the process that was started last still lives; it may not hold the lock yet."""

@@ -22,12 +22,13 @@ from opsml_cli.domain.endpoint import (
     Row,
     ScoreRequest,
     ScoreResult,
+    Serving,
 )
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
 from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_scripts, endpoint_traffic, vm_sizes
 from opsml_cli.local.clock import now
 from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
-from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, Script
+from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, RequestSettings, Script
 from opsml_cli.local.endpoint_servers import START_SECONDS, EndpointServers
 from opsml_cli.local.endpoint_traffic import EndpointSettings
 from opsml_cli.local.layout import Layout
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.progress import Progress
-    from opsml_cli.domain.scoring import RowScorer, ScorePlan
     from opsml_cli.local.models import LocalModels
-    from opsml_cli.scoring_client import Address, ScoringClient
+    from opsml_cli.scoring_client import ScoringClient
+
+
+_NOBODY: Mapping[str, Serving] = {}
 
 
 class LocalEndpoints:
@@ -103,15 +106,19 @@ class LocalEndpoints:
         failing: str | None = None,
         script: Script | None = None,
         environment: Mapping[str, str] | None = None,
+        *,
+        request_settings: RequestSettings | None = None,
+        python: str | None = None,
     ) -> Deployed:
         """`begin_deploy` as Azure's control plane has it: into an endpoint that is there (else NotFoundError), whose traffic
         stays as it is; `spec.insights` speaks of this deployment alone, and `spec.instance_type` counts against the quota.
 
         A model that nobody trusts makes an attempt that failed; so does `failing`, the reason why nothing can be started.
-        `script`, which somebody answers for, answers in place of the model; `environment` are the variables that it finds. A
-        script needs no model."""
+        `script`, which somebody answers for, answers in place of the model; `environment` are the variables that it finds,
+        `python` is the interpreter that runs it (None: this one). A script needs no model."""
         model = None if spec.model is None else self._models().get(spec.model)
         release = endpoint_plan.release_of(model, spec, script, environment)
+        release = replace(release, python=python, request_settings=request_settings or RequestSettings())
         if model is not None and failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
             failing = f"{refusal.message}; {refusal.fix}"
         with self._store.write() as connection:
@@ -287,15 +294,6 @@ class LocalEndpoints:
         with self._client(record) as client:
             return client.send(request)
 
-    def scorer(self, name: str, plan: ScorePlan) -> RowScorer:
-        from opsml_cli.domain.contract import Dialect
-        from opsml_cli.scoring_client import EndpointScorer
-
-        record = self._record(name)
-        if plan.deployment is not None:
-            plan = replace(plan, deployment=endpoint_traffic.deployment_of(record, plan.deployment).name)
-        return EndpointScorer(self._address(record), Dialect.AUTOML_V2, plan)
-
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
         from opsml_cli.loading.generator import load
 
@@ -321,16 +319,11 @@ class LocalEndpoints:
         serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
 
     def _client(self, record: EndpointRecord) -> ScoringClient:
-        from opsml_cli.scoring_client import ScoringClient
-
-        return ScoringClient(self._address(record))
-
-    def _address(self, record: EndpointRecord) -> Address:
-        from opsml_cli.scoring_client import Address
+        from opsml_cli.scoring_client import Address, ScoringClient
 
         self._require_running(record)
         uri, key = self._url(record, "/score") or "", self.keys(record.name).primary
-        return Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}")
+        return ScoringClient(Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}"))
 
     def _require_running(self, record: EndpointRecord) -> None:
         if record.port is None or not self._servers.running(record):
@@ -373,8 +366,10 @@ class LocalEndpoints:
         if running and not unfinished:
             applied = self._servers.applied(record)
         words = self._servers.place(record).last_words() if unfinished and not alive else None
+        serving = self._servers.serving(record) if running else {}
         deployments = tuple(
-            self._deployment(record, each, alive=alive, applied=applied, words=words) for each in record.deployments.values()
+            self._deployment(record, each, alive=alive, applied=applied, words=words, serving=serving)
+            for each in record.deployments.values()
         )
         return OnlineEndpoint(
             name=record.name,
@@ -401,6 +396,7 @@ class LocalEndpoints:
         alive: bool,
         applied: int | None = None,
         words: str | None = None,
+        serving: Mapping[str, Serving] = _NOBODY,
     ) -> Deployment:
         """`alive`: whether a process works on it; `words`: the last ones of a process that has ended. A success counts once
         the server has taken it up (`applied`)."""
@@ -423,6 +419,7 @@ class LocalEndpoints:
             insights=record.records_requests_of(deployment.name),
             detail=detail,
             script=None if shown.script is None else shown.script.entry,
+            serving=serving.get(shown.revision),
         )
 
     @staticmethod

@@ -41,12 +41,45 @@ def hold(path: Path) -> FileLock | None:
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0, mode=0o600)
+    lock = FileLock(path, timeout=0, mode=0o600, thread_local=False)  # any thread may let go of it
     try:
         lock.acquire()
     except Timeout:
         return None
     return lock
+
+
+def take(path: Path) -> int | None:
+    """The lock at `path`, which is there, as an open file that holds it until it is closed; None when another process holds
+    it, or when the file is gone: it is not made again (POSIX only)."""
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def memory(pid: int) -> int | None:
+    """Bytes of memory that the process has now (resident); None when it is gone."""
+    if sys.platform == "linux":
+        try:
+            words = Path(f"/proc/{pid}/statm").read_bytes().split()
+        except OSError:
+            return None
+        return int(words[1]) * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None
 
 
 def held(path: Path) -> bool:
@@ -155,7 +188,7 @@ def end_group(pid: int, started: float | None, *, force: bool = False) -> bool:
             for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
                 process.terminate()
         else:
-            os.killpg(pid, signal.SIGKILL if force else signal.SIGTERM)
+            os.killpg(os.getpgid(pid), signal.SIGKILL if force else signal.SIGTERM)
     except ProcessLookupError:
         return False
     return True

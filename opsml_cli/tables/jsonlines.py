@@ -18,19 +18,17 @@ MAX_LINE = 16 << 20
 MAX_ARRAY = 512 << 20
 MAX_DEPTH = 32
 BATCH_ROWS = 20_000
-_EXACT = 2.0**63  # an integer that large was read as a float
 
 Record = dict[str, object]
 
 
-def records(path: Path, form: TableFormat, name: str, *, nested: bool = False) -> Iterator[Record]:
-    """One mapping of plain values a row. Nested values become their JSON text (`nested`: stay, and integers keep all their
-    digits). InvalidInputError names the line."""
+def records(path: Path, form: TableFormat, name: str) -> Iterator[Record]:
+    """One mapping of plain values a row. Nested values become their JSON text. InvalidInputError names the line."""
     with open_content(path, form.compression, name) as stream:
-        yield from parsed(stream, form, name, nested=nested)
+        yield from parsed(stream, form, name)
 
 
-def parsed(stream: BinaryIO, form: TableFormat, name: str, *, nested: bool = False) -> Iterator[Record]:
+def parsed(stream: BinaryIO, form: TableFormat, name: str) -> Iterator[Record]:
     """As `records`, from an open stream."""
     if form.encoding not in (None, "utf-8", "utf-8-sig"):
         raise InvalidInputError(
@@ -40,10 +38,10 @@ def parsed(stream: BinaryIO, form: TableFormat, name: str, *, nested: bool = Fal
         content = stream.read(MAX_ARRAY + 1)
         if len(content) > MAX_ARRAY:
             raise InvalidInputError(f"{name}: a JSON array of more than {MAX_ARRAY >> 20} MiB", fix="write it as JSON lines")
-        values = (_exactly if nested else _loads)(content.removeprefix(b"\xef\xbb\xbf"), name)
+        values = _loads(content.removeprefix(b"\xef\xbb\xbf"), name)
         rows = values if isinstance(values, list) else [values]
         for position, value in enumerate(rows, 1):
-            yield _row(value, f"{name}, row {position}", nested=nested)
+            yield _row(value, f"{name}, row {position}")
         return
     number = 0
     while line := stream.readline(MAX_LINE + 1):
@@ -54,7 +52,7 @@ def parsed(stream: BinaryIO, form: TableFormat, name: str, *, nested: bool = Fal
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.strip():
             place = f"{name}, line {number}"
-            yield _row((_exactly if nested else _loads)(line, place), place, nested=nested)
+            yield _row(_loads(line, place), place)
 
 
 def _loads(content: bytes, place: str) -> object:
@@ -66,17 +64,7 @@ def _loads(content: bytes, place: str) -> object:
         raise InvalidInputError(f"{place}: no sound JSON: {error.msg}", fix="correct it and run the command again") from error
 
 
-def _exactly(content: bytes, place: str) -> object:
-    """As `_loads`; integers beyond 64 bits stay what they are."""
-    import json
-
-    value = _loads(content, place)
-    rows = value if isinstance(value, list) else [value]
-    cells = (cell for row in rows if isinstance(row, dict) for cell in row.values())
-    return json.loads(content) if any(isinstance(cell, float) and abs(cell) >= _EXACT for cell in cells) else value
-
-
-def _row(value: object, place: str, *, nested: bool = False) -> Record:
+def _row(value: object, place: str) -> Record:
     if not isinstance(value, dict):
         raise InvalidInputError(f"{place}: expected an object of column names and values", fix="write one object a row")
     for column, cell in value.items():
@@ -85,8 +73,7 @@ def _row(value: object, place: str, *, nested: bool = False) -> Record:
 
             if not _shallow(cell, MAX_DEPTH):
                 raise InvalidInputError(f"{place}: {column!r} is nested more than {MAX_DEPTH} levels deep")
-            if not nested:
-                value[column] = orjson.dumps(cell).decode()
+            value[column] = orjson.dumps(cell).decode()
     return value
 
 

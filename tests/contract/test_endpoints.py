@@ -202,11 +202,11 @@ def test_bad_rows_name_column_row_and_value(served: Served) -> None:
 
 
 def test_large_inputs_are_sent_in_parts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    from opsml_cli.scoring_client import bodies
+    from opsml_cli import scoring_client
 
     workspace, model = served
     deploy(workspace, model)
-    monkeypatch.setattr(bodies, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(scoring_client, "CHUNK_BYTES", 500)
     rows = [{**ROW, "age": 18 + number % 70} for number in range(200)]
     result = workspace.online_endpoints.score("bank", ScoreRequest(rows, proba=True))
     assert list(result.predictions) == list(workspace.models.score(AssetRef("bank"), ScoreRequest(rows)).predictions)
@@ -237,7 +237,8 @@ def test_a_foreign_model_serves_only_when_trusted(served: Served, tmp_path: Path
     model = trusted(workspace, folder, "foreign")
     deploy(workspace, model, endpoint="other")
     result = workspace.online_endpoints.score("other", ScoreRequest([ROW, {**ROW, "age": 10}]))
-    assert list(result.predictions) == [82.0, 20.0]
+    # A Series with a name, as MLflow's own server writes it.
+    assert list(result.predictions) == [{"age": 82.0}, {"age": 20.0}]
     with pytest.raises(InvalidInputError, match="probabilities"):
         workspace.online_endpoints.score("other", ScoreRequest([ROW], proba=True))
 

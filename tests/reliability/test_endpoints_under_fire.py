@@ -103,7 +103,7 @@ def test_no_request_fails_while_models_traffic_and_keys_change(models: LocalWork
 
 def test_a_killed_server_is_seen_and_comes_back(models: LocalWorkspace) -> None:
     operations = models.online_endpoints
-    before = deploy(models, models.models.get(AssetRef("bank")), instance_count=2).endpoint
+    before = deploy(models, models.models.get(AssetRef("bank"))).endpoint
     pid = status(models)["pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: not operations.get("bank").running)
@@ -111,7 +111,7 @@ def test_a_killed_server_is_seen_and_comes_back(models: LocalWorkspace) -> None:
     assert found.detail == "its process has ended"
     with pytest.raises(ConflictError, match="not running"):
         operations.score("bank", ScoreRequest([ROW]))
-    assert operations.start("bank") == before  # the address too: the killed leader's workers let go of it
+    assert operations.start("bank") == before  # the address too
     assert operations.score("bank", ScoreRequest([ROW])).rows == 1
     assert status(models)["pid"] != pid
 

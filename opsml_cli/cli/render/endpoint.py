@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from opsml_cli.cli.render.base import Rendering
-from opsml_cli.domain.endpoint import Deployed, Deployment, OnlineEndpoint
+from opsml_cli.domain.endpoint import Deployed, Deployment, OnlineEndpoint, Serving
 from opsml_cli.services.endpoints import DeletedEndpoint, ShownKeys
 
 
@@ -32,6 +32,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
         "running": endpoint.running,
         "detail": (shown.detail if shown else None) or endpoint.detail,
         "created_at": endpoint.created_at,
+        "serving": _serving(shown.serving) if shown else None,
         "deployments": [
             {
                 "deployment": each.name,
@@ -43,6 +44,7 @@ def _endpoint(endpoint: OnlineEndpoint, deployment: Deployment | None = None, *,
                 "instance_type": each.instance_type,
                 "created_at": each.created_at,
                 "detail": each.detail,
+                "serving": _serving(each.serving),
             }
             for each in endpoint.deployments
         ],
@@ -54,6 +56,26 @@ def _model(deployment: Deployment) -> dict[str, str] | None:
     """None: a scoring script without a model."""
     pointer = deployment.model
     return {"name": pointer.name, "version": pointer.version} if pointer.name else None
+
+
+def _serving(serving: Serving | None) -> dict[str, Any] | None:
+    return None if serving is None else {**asdict(serving), "processes": list(serving.processes)}
+
+
+def _serving_words(serving: Serving) -> str:
+    """In a line: how, with what memory, how fast it was there."""
+    where = {"in-process": "in the server's process", "compiled": "compiled, in the server's process"}
+    count = len(serving.processes)
+    words = [where.get(serving.mode, f"in {'a process' if count == 1 else f'{count} processes'} of its own")]
+    if serving.memory_bytes is not None:
+        words.append(f"{serving.memory_bytes / 2**20:.0f} MB")
+    if serving.start_seconds is not None:
+        words.append(f"loaded in {serving.start_seconds:.1f} s")
+    if serving.python:
+        words.append(f"Python {serving.python}")
+    if serving.reason:
+        words.append(f"not compiled: {serving.reason}")
+    return ", ".join(words)
 
 
 def _running(endpoint: OnlineEndpoint) -> str:
@@ -80,6 +102,8 @@ def _view(endpoint: OnlineEndpoint, _width: int) -> str:
         share = f"{endpoint.traffic.get(each.name, 0)} %"
         line = f"  {each.name:<{width}}  {share:>5}  {each.state}  {_served(each)}"
         lines.append(line + (f"  ({each.detail})" if each.detail else ""))
+        if each.serving is not None:
+            lines.append(f"  {'':<{width}}  {_serving_words(each.serving)}")
     return "\n".join(lines)
 
 
@@ -115,6 +139,8 @@ def _deployed_view(done: Deployed, _width: int) -> str:
         head += ", unchanged"
     lines = [head, f"  scoring    {done.endpoint.scoring_uri or '-'}"]
     lines.append("  traffic    " + (", ".join(f"{name} {share} %" for name, share in done.endpoint.traffic.items()) or "none"))
+    if done.deployment.serving is not None:
+        lines.append(f"  served     {_serving_words(done.deployment.serving)}")
     if done.canary is not None:
         baked = done.canary
         lines.append(

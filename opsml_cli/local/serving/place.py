@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opsml_cli.content.files import temporary_name
+from opsml_cli.local.processes import held
 
 T = TypeVar("T")
 _WORDS_BYTES = 65536
@@ -18,7 +19,7 @@ _WORDS_BYTES = 65536
 class ServerStatus:
     """A live server's word: which process, which port, and the generation of the record that it has taken up.
 
-    Only true while the lock is held; a dead server leaves its last word behind."""
+    Only true while the lock is held by that process; a dead one leaves its last word behind."""
 
     id: str
     pid: int
@@ -26,6 +27,7 @@ class ServerStatus:
     port: int
     applied: int
     workers: int = 1
+    serving: dict[str, dict[str, Any]] = field(default_factory=dict)  # ServingFacts by revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,21 @@ class Place:
     @property
     def lock(self) -> Path:
         return self.folder / "server.lock"
+
+    def worker_lock(self, number: int) -> Path:
+        """Held by the worker `number`, counted from 1."""
+        return self.folder / "workers" / f"{number}.lock"
+
+    def worker_word(self, number: int) -> Path:
+        return self.folder / "workers" / f"{number}.json"
+
+    def workers_alive(self) -> bool:
+        """Whether any process but the leader lives."""
+        return any(held(path) for path in (self.folder / "workers").glob("*.lock"))
+
+    def alive(self) -> bool:
+        """Whether any process of the endpoint lives: without the leader another one is about to take its part."""
+        return held(self.lock) or self.workers_alive()
 
     @property
     def logs(self) -> Path:

@@ -7,8 +7,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState
@@ -17,6 +18,7 @@ from opsml_cli.local import endpoint_keys, endpoint_records
 from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.serving.app import ScoringApp
+from opsml_cli.local.serving.facts import together
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.journal import Journal
 from opsml_cli.local.serving.loading import NotServableError, load, prove
@@ -52,9 +54,21 @@ class Duties:
     serving: Callable[[], bool]
 
 
+class Succession(Protocol):
+    """A worker's way to speak, and to become the leader. `number` is its place: it ends when the record wants fewer."""
+
+    number: int
+
+    def speak(self, word: Word) -> None: ...
+
+    def succeed(self) -> Duties | None:
+        """The leader's duties when nobody has them any more; tried again and again."""
+        ...
+
+
 class Reconciler(threading.Thread):
     """Watches the record of endpoint `id` in the workspace at `root`. `recording` is told the insights flag; `end` is
-    called once when the endpoint is stopped, deleted or replaced; `speak` gets the word of a worker (`duties` None)."""
+    called once when the endpoint is stopped, deleted or replaced; a worker has a `succession` in place of `duties`."""
 
     def __init__(
         self,
@@ -66,7 +80,7 @@ class Reconciler(threading.Thread):
         recording: Callable[[bool], None],
         end: Callable[[], None],
         duties: Duties | None,
-        speak: Callable[[Word], None] | None = None,
+        succession: Succession | None = None,
     ) -> None:
         super().__init__(name="reconciler", daemon=True)
         self.ready = threading.Event()  # every model that was live before is loaded, or has failed
@@ -80,11 +94,11 @@ class Reconciler(threading.Thread):
         self._recording = recording
         self._end = end
         self._duties = duties
-        self._speak = speak
+        self._succession = succession
         self._models = _Models()
         self._proving: set[str] = set()
         self._proofs: queue.SimpleQueue[tuple[str, str, str | None]] = queue.SimpleQueue()
-        self._wake = duties.workers.woken if duties is not None else threading.Event()
+        self._wake = threading.Event()
         self._stopping = False
         self._ending = threading.Lock()
         self._keys: tuple[bytes, ...] = ()
@@ -152,6 +166,12 @@ class Reconciler(threading.Thread):
                 return
             self._record = record
             self._recording(record.insights)
+        if self._duties is None and self._succession is not None:
+            if self._succession.number > self._extra_workers():
+                self._stopping = True
+                self._end()
+                return
+            self._duties = self._succession.succeed()
         self._load_wanted()
         self._route()
         if self._duties is not None:
@@ -320,18 +340,27 @@ class Reconciler(threading.Thread):
         if any(revision not in models.loaded and revision not in models.failed for revision in actives):
             return
         self.ready.set()
-        word = Word(self._record.generation, frozenset(models.loaded), dict(models.failed))
+        serving = {revision: live.facts() for revision, live in list(models.loaded.items())}
+        word = Word(os.getpid(), self._record.generation, frozenset(models.loaded), dict(models.failed), serving)
         if self._duties is None:
-            if word != self._said and self._speak is not None:
+            if word != self._said and self._succession is not None:
                 self._said = word
-                self._speak(word)
+                self._succession.speak(word)
             return
         if not self._duties.serving():
             return
-        words = self._duties.workers.words()
-        applied = min([word.applied, *(each.applied for each in words)])
+        words = [word, *self._duties.workers.words()]
+        facts = {
+            revision: together(each.serving[revision] for each in words if revision in each.serving) for revision in serving
+        }
         status = ServerStatus(
-            self._record.id, os.getpid(), self._duties.started, self._duties.port, applied, workers=len(words) + 1
+            self._record.id,
+            os.getpid(),
+            self._duties.started,
+            self._duties.port,
+            min(each.applied for each in words),
+            workers=len(words),
+            serving={revision: asdict(each) for revision, each in facts.items() if each is not None},
         )
         if status != self._published:
             self._place.write_status(status)

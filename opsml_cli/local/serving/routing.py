@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
+from opsml_cli.local.serving.facts import COMPILED, IN_PROCESS, PROCESS, ServingFacts
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.scorers import Scorer
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Live:
     """A loaded model or script under a deployment's name, in this process or in hosts. `example` is a body that it answers
-    (None: nobody knows one), `seconds` what loading took here, `single` the
+    (None: nobody knows one), `seconds` what loading took here, `reason` why a foreign model is not compiled, `single` the
     short way of one row."""
 
     deployment: str
@@ -30,11 +33,22 @@ class Live:
     example: str | None = None
     seconds: float = 0.0
     single: SingleRow | None = None
+    compiled: bool = False
+    reason: str | None = None
 
     @property
     def title(self) -> bytes:
         """What the model is called in replies; empty for a script without one."""
         return f"{self.model}:{self.version}".encode() if self.model else b""
+
+    def facts(self) -> ServingFacts:
+        """How it is served now."""
+        if isinstance(self.scorer, HostGroup):
+            hosts = self.scorer.facts()
+            seconds = max((each.seconds for each in hosts), default=0.0)
+            python = next((each.python for each in hosts), "")
+            return ServingFacts(PROCESS, tuple(each.pid for each in hosts), seconds, python, self.reason)
+        return ServingFacts(COMPILED if self.compiled else IN_PROCESS, (os.getpid(),), self.seconds, platform.python_version())
 
 
 @dataclass(frozen=True, slots=True)

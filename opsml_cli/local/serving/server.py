@@ -1,7 +1,7 @@
 """The process of an endpoint: `python -m opsml_cli.local.serving.server ROOT ENDPOINT`.
 
-It holds the endpoint's lock while it lives, binds before it publishes, and follows the record in the database. A third
-argument, the number of an inherited socket, makes it a worker of the process that started it.
+It holds the endpoint's lock while it lives, binds before it publishes, and follows the record in the database. Two further
+arguments, the number of an inherited socket and that of its place, make it a worker beside the process that started it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import faulthandler
 import hashlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -27,14 +28,14 @@ from opsml_cli.local.processes import hold
 from opsml_cli.local.serving.hosting.copies import sweep
 from opsml_cli.local.serving.journal import Journal, JournalHandler, JournalStream
 from opsml_cli.local.serving.place import Place
+from opsml_cli.local.serving.workers import Seat, Word, Workers
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
     from opsml_cli.local.serving.app import ScoringApp
-    from opsml_cli.local.serving.reconciler import Reconciler
-    from opsml_cli.local.serving.workers import Word
+    from opsml_cli.local.serving.reconciler import Duties, Reconciler
 
 LOCK_SECONDS = 15.0  # how long a new server waits for a stopping one
 DRAIN_SECONDS = 5  # for requests that are being answered when the server ends
@@ -48,23 +49,26 @@ def main(arguments: list[str]) -> int:
     root, endpoint, *inherited = arguments
     store = Store(Path(root))
     place = Place(Layout(Path(root)).endpoint(endpoint))
-    sweep(place.work)
-    lock = None
-    if not inherited:
+    lock: object = None
+    seat = Seat(place, int(inherited[1])) if inherited else None
+    if seat is None:
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _lock(place.lock, lambda: _wanted(store, endpoint) is not None)
+        lock = _lock(place, lambda: _wanted(store, endpoint) is not None)
         if lock is None:
-            if _wanted(store, endpoint) is not None:
+            if _wanted(store, endpoint) is not None and not place.alive():
                 _say(f"another process held {place.lock} for {LOCK_SECONDS:g} s")
             return 0
         place.forget_status()
+        sweep(place.work)
+    elif not seat.taken:
+        return 0
     record = _wanted(store, endpoint)
     if record is None:
         return 0
     journal = Journal(place.journal)
     try:
-        if inherited:
-            _work(Path(root), record, journal, socket.socket(fileno=int(inherited[0])))
+        if seat is not None:
+            _work(Path(root), record, journal, socket.socket(fileno=int(inherited[0])), seat)
         else:
             _lead(Path(root), record, journal, store)
     except Exception as error:  # the last word before the end belongs into the log
@@ -87,10 +91,11 @@ def _wanted(store: Store, endpoint: str) -> EndpointRecord | None:
     return record if record is not None and record.desired == RUNNING else None
 
 
-def _lock(path: Path, wanted: Callable[[], bool]) -> object:
+def _lock(place: Place, wanted: Callable[[], bool]) -> object:
     deadline = time.monotonic() + LOCK_SECONDS
     while wanted():
-        lock = hold(path)
+        # Where workers live one of them becomes the leader, for they hold the socket.
+        lock = None if place.workers_alive() else hold(place.lock)
         if lock is not None or time.monotonic() > deadline:
             return lock
         time.sleep(0.05)
@@ -100,7 +105,6 @@ def _lock(path: Path, wanted: Callable[[], bool]) -> object:
 def _lead(root: Path, record: EndpointRecord, journal: Journal, store: Store) -> None:
     from opsml_cli.local.processes import start_time
     from opsml_cli.local.serving.reconciler import Duties
-    from opsml_cli.local.serving.workers import Workers
 
     listener = _bind(record, root)
     port = int(listener.getsockname()[1])
@@ -115,28 +119,64 @@ def _lead(root: Path, record: EndpointRecord, journal: Journal, store: Store) ->
             endpoint_records.save(connection, fresh)
         record = fresh
     journal.write("info", f"the server of endpoint {record.name} starts on 127.0.0.1:{port}, process {os.getpid()}")
-    workers = Workers(root, record.name, listener.fileno(), journal.write)
+    workers = Workers(root, record.name, Place(Layout(root).endpoint(record.name)), listener.fileno(), journal.write)
 
     def duties(serving: Callable[[], bool]) -> Duties:
         return Duties(port, workers, start_time(os.getpid()), serving)
 
+    by_the_record = False
     try:
-        _serve(root, record, journal, listener, duties=duties)
+        by_the_record = _serve(root, record, journal, listener, duties=duties)
     finally:
-        workers.end(DRAIN_SECONDS)
+        if by_the_record:  # otherwise the workers go on without this process
+            workers.end(DRAIN_SECONDS)
         journal.write("info", "the server has ended")
 
 
-def _work(root: Path, record: EndpointRecord, journal: Journal, listener: socket.socket) -> None:
-    # The pipe of words is kept for words alone: whatever else is printed goes the way of errors.
-    words = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+class _Heir:
+    """A worker's seat among the processes, and its way to the leader's part."""
 
-    def speak(word: Word) -> None:
-        with contextlib.suppress(OSError):
-            print(word.line(), file=words, flush=True)
+    def __init__(self, root: Path, record: EndpointRecord, seat: Seat, listener: socket.socket, journal: Journal) -> None:
+        self.number = seat.number
+        self.serving: Callable[[], bool] = lambda: False
+        self._root = root
+        self._endpoint = record.name
+        self._place = Place(Layout(root).endpoint(record.name))
+        self._seat = seat
+        self._listener = listener
+        self._journal = journal
+        self._workers: Workers | None = None
 
-    _serve(root, record, journal, listener, speak=speak)
+    def speak(self, word: Word) -> None:
+        self._seat.speak(word)
+
+    def succeed(self) -> Duties | None:
+        from opsml_cli.local.processes import start_time, take
+        from opsml_cli.local.serving.reconciler import Duties
+
+        if (lock := take(self._place.lock)) is None:
+            return None
+        self._lock = lock  # held until the process ends
+        handle = self._listener.fileno()
+        self._workers = Workers(self._root, self._endpoint, self._place, handle, self._journal.write)
+        self._journal.write("warning", f"the leading process has ended: process {os.getpid()} takes its part")
+        self._seat.leave()
+        return Duties(int(self._listener.getsockname()[1]), self._workers, start_time(os.getpid()), self.serving)
+
+    def end(self, *, by_the_record: bool) -> None:
+        if self._workers is None:
+            self._seat.leave()
+        elif by_the_record:
+            self._workers.end(DRAIN_SECONDS)
+
+
+def _work(root: Path, record: EndpointRecord, journal: Journal, listener: socket.socket, seat: Seat) -> None:
+    heir = _Heir(root, record, seat, listener, journal)
+    by_the_record = False
+    try:
+        by_the_record = _serve(root, record, journal, listener, heir=heir)
+    finally:
+        heir.end(by_the_record=by_the_record)
 
 
 def _serve(
@@ -146,14 +186,15 @@ def _serve(
     listener: socket.socket,
     *,
     duties: Callable[[Callable[[], bool]], Any] | None = None,
-    speak: Callable[[Word], None] | None = None,
-) -> None:
-    """Answer on `listener` until the record says otherwise."""
+    heir: _Heir | None = None,
+) -> bool:
+    """Answer on `listener` until the record says otherwise, or the process is asked to end; whether it was the record."""
     from opsml_cli.local.serving.app import ScoringApp
     from opsml_cli.local.serving.reconciler import Reconciler
     from opsml_cli.local.telemetry import Recorder
 
     _redirect(journal)
+    signal.signal(signal.SIGTERM, _interrupt)
     recorder = Recorder(Place(Layout(root).endpoint(record.name)).telemetry, record.insights)
     following: list[Reconciler] = []
     servers: list[Server] = []
@@ -167,6 +208,11 @@ def _serve(
     def rekey() -> tuple[bytes, ...]:
         return following[0].rekey()
 
+    def started() -> bool:
+        return bool(servers) and servers[0].started
+
+    if heir is not None:
+        heir.serving = started
     app = ScoringApp(
         record.name,
         sink=recorder,
@@ -181,14 +227,12 @@ def _serve(
         journal,
         recording=lambda on: recorder.enable() if on else recorder.disable(),
         end=end,
-        duties=duties(lambda: bool(servers) and servers[0].started) if duties is not None else None,
-        speak=speak,
+        duties=duties(started) if duties is not None else None,
+        succession=heir,
     )
     following.append(reconciler)
     server = _server(app, int(listener.getsockname()[1]))
     reconciler.start()
-    if speak is not None:
-        threading.Thread(target=_end_with_leader, args=(end,), daemon=True).start()
     # Until the models that were live are live again, clients wait in the socket's queue.
     while not (reconciler.ready.wait(0.05) or ended.is_set()):
         pass
@@ -199,6 +243,12 @@ def _serve(
     reconciler.stop()
     reconciler.end_hosts()
     recorder.close()
+    return ended.is_set()
+
+
+def _interrupt(*_: object) -> None:
+    """uvicorn ends by itself on SIGTERM, and then sends it once more: files and hosts are cleared away after that."""
+    raise KeyboardInterrupt
 
 
 def _server(app: ScoringApp, port: int) -> Server:
@@ -223,12 +273,6 @@ def _server(app: ScoringApp, port: int) -> Server:
         backlog=1024,
     )
     return uvicorn.Server(config)
-
-
-def _end_with_leader(end: Callable[[], None]) -> None:
-    """A worker's standard input is a pipe from its leader: its end is the leader's."""
-    sys.stdin.read()
-    end()
 
 
 def _redirect(journal: Journal) -> None:

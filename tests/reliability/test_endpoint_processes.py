@@ -1,0 +1,398 @@
+"""The processes of an endpoint while they are killed, hang, and share names: fronts, hosts, and what is left of them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from serving_support import end_all, payload, register_own, trained_once, wait_ready
+from waiting import until
+
+from opsml_cli.domain.endpoint import DeploymentState, DeploySpec
+from opsml_cli.domain.model import RegisterModel
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.local.endpoint_records import RequestSettings, Script
+from opsml_cli.local.endpoint_traffic import EndpointSettings
+from opsml_cli.local.pipelines.snapshot import hash_path
+from opsml_cli.local.workspace import LocalWorkspace
+
+_FOLDER = """flavors:
+  python_function:
+    loader_module: {module}
+    code: code
+    data: data
+signature:
+  inputs: '[{{"type": "double", "name": "x", "required": true}}]'
+"""
+_LOADER = """
+import shared_parts
+
+
+class Model:
+    def predict(self, frame, params=None):
+        return [shared_parts.OFFSET + value for value in frame["x"]]
+
+
+def _load_pyfunc(path):
+    return Model()
+"""
+
+
+@pytest.fixture
+def place(workspace: LocalWorkspace) -> Iterator[LocalWorkspace]:
+    yield workspace
+    if workspace.root.exists():
+        end_all(workspace)
+
+
+def offset_model(workspace: LocalWorkspace, folder: Path, offset: int) -> None:
+    """`shift`, a version more, whose answer its own module `shared_parts` tells: each version has one of that name."""
+    (folder / "code").mkdir(parents=True)
+    (folder / "data").mkdir()
+    (folder / "data" / "nothing.txt").write_text("1")
+    (folder / "code" / "shift_loader.py").write_text(_LOADER)
+    (folder / "code" / "shared_parts.py").write_text(f"OFFSET = {offset}\n")
+    (folder / "MLmodel").write_text(_FOLDER.format(module="shift_loader"))
+    workspace.models.register(RegisterModel("shift", str(folder), trust=True))
+
+
+@dataclass
+class Scripts:
+    """Deploys scoring scripts into one endpoint, without the command line's ways to do so."""
+
+    workspace: LocalWorkspace
+    endpoint: str
+
+    def __post_init__(self) -> None:
+        self.workspace.online_endpoints.put(self.endpoint, EndpointSettings())
+
+    def deploy(
+        self,
+        deployment: str,
+        text: str,
+        *,
+        files: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+        environment: Mapping[str, str] | None = None,
+        instances: int = 1,
+    ) -> None:
+        folder = self.workspace.layout.endpoint(self.endpoint)
+        code = folder / "new"
+        code.mkdir(parents=True)
+        for name, content in {"score.py": text, **(files or {})}.items():
+            (code / name).write_text(content)
+        script = Script("score.py", hash_path(code), "")
+        if not script.folder(folder).exists():
+            script.folder(folder).parent.mkdir(exist_ok=True)
+            code.rename(script.folder(folder))
+        else:
+            shutil.rmtree(code)
+        operations = self.workspace.online_endpoints
+        spec = DeploySpec(None, self.endpoint, deployment, instance_count=instances)
+        settings = RequestSettings(timeout_seconds=seconds)
+        operations.attach(spec, script=script, environment=environment, request_settings=settings)
+        found = wait_ready(self.workspace, self.endpoint, deployment)
+        ready = next(each for each in found.deployments if each.name == deployment)
+        assert ready.state is DeploymentState.SUCCEEDED, ready.detail
+
+
+class Client:
+    """Keeps connections; a deployment is named by header."""
+
+    def __init__(self, workspace: LocalWorkspace, endpoint: str) -> None:
+        self._uri = urlsplit(workspace.online_endpoints.get(endpoint).scoring_uri or "")
+        self._key = workspace.online_endpoints.keys(endpoint).primary
+        self._local = threading.local()
+
+    def ask(self, body: bytes | str, deployment: str | None = None) -> tuple[int, Any, str | None]:
+        """Status, the body's JSON, and the deployment that the reply names."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPConnection(self._uri.hostname or "", self._uri.port, timeout=60)
+            self._local.connection = connection
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        if deployment is not None:
+            headers["azureml-model-deployment"] = deployment
+        try:
+            connection.request("POST", "/score", body, headers)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read() or b"null"), reply.headers["azureml-model-deployment"]
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
+
+
+def processes_of(workspace: LocalWorkspace) -> list[psutil.Process]:
+    """Every process that works for the workspace: its folder is in their command lines."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and any(str(workspace.root) in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def fronts(workspace: LocalWorkspace) -> list[psutil.Process]:
+    return [each for each in processes_of(workspace) if "opsml_cli.local.serving.server" in each.cmdline()]
+
+
+def hosts(workspace: LocalWorkspace) -> list[psutil.Process]:
+    return [each for each in processes_of(workspace) if any("bundle-" in word for word in each.cmdline())]
+
+
+def leader(workspace: LocalWorkspace, endpoint: str) -> int:
+    return int(json.loads((workspace.layout.endpoint(endpoint) / "server.json").read_text())["pid"])
+
+
+@contextmanager
+def load(client: Client, body: bytes | str, clients: int = 4) -> Iterator[tuple[list[Any], list[Exception]]]:
+    """Requests without pause while the block runs: the replies, and what went wrong with connections."""
+    end, replies, errors = threading.Event(), [], []  # type: ignore[var-annotated]
+
+    def run() -> None:
+        while not end.is_set():
+            try:
+                replies.append(client.ask(body))
+            except (OSError, http.client.HTTPException) as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for each in threads:
+        each.start()
+    try:
+        until(lambda: len(replies) > clients)
+        yield replies, errors
+    finally:
+        end.set()
+        for each in threads:
+            each.join()
+
+
+# Names
+
+
+def test_two_models_with_a_module_of_the_same_name_never_mix(place: LocalWorkspace, tmp_path: Path) -> None:
+    for offset in (100, 200):
+        offset_model(place, tmp_path / str(offset), offset)
+    body = json.dumps({"input_data": {"columns": ["x"], "data": [[5]]}})
+
+    def deploy(version: str, deployment: str) -> None:
+        place.online_endpoints.begin_deploy(DeploySpec(AssetRef("shift", version), "shift", deployment))
+        assert wait_ready(place, "shift", deployment).deployments[-1].state is DeploymentState.SUCCEEDED
+
+    def answers() -> list[tuple[int, Any, str | None]]:
+        client = Client(place, "shift")
+        return [client.ask(body, each) for each in ("blue", "green", "blue")]
+
+    deploy("1", "blue")
+    deploy("2", "green")
+    expected = [(200, [105.0], "blue"), (200, [205.0], "green"), (200, [105.0], "blue")]
+    assert answers() == expected
+    place.online_endpoints.stop("shift")
+    place.online_endpoints.start("shift")
+    assert answers() == expected
+    deploy("2", "blue")
+    assert Client(place, "shift").ask(body, "blue") == (200, [205.0], "blue")
+
+
+def test_two_scripts_with_a_module_of_the_same_name_never_mix(place: LocalWorkspace) -> None:
+    scripts = Scripts(place, "scripts")
+    text = "import parts\ndef init(): pass\ndef run(body):\n    import later\n    return [parts.WORD, later.WORD]"
+    for word in ("blue", "green"):
+        scripts.deploy(word, text, files={"parts.py": f"WORD = '{word}'", "later.py": f"WORD = 'later {word}'"})
+    client = Client(place, "scripts")
+    for word in ("green", "blue", "green"):
+        assert client.ask("1", word) == (200, [word, f"later {word}"], word)
+
+
+# Hanging, ending
+
+
+def test_a_deployment_that_hangs_keeps_no_other_waiting(place: LocalWorkspace) -> None:
+    scripts = Scripts(place, "hanging")
+    scripts.deploy("fast", "def init(): pass\ndef run(body): return 'fast'")
+    scripts.deploy("slow", "import time\ndef init(): pass\ndef run(body): return time.sleep(float(body)) or 'slow'", seconds=2)
+    client = Client(place, "hanging")
+    client.ask("1", "fast")
+    [slow] = [each for each in hosts(place) if each.pid in serving_pids(place, "hanging", "slow")]
+    statuses: list[int] = []
+    hanging = [threading.Thread(target=lambda: statuses.append(client.ask("600", "slow")[0])) for _ in range(6)]
+    for each in hanging:
+        each.start()
+    took = []
+    while any(each.is_alive() for each in hanging):
+        started = time.perf_counter()
+        assert client.ask("1", "fast") == (200, "fast", "fast")
+        took.append(time.perf_counter() - started)
+    # The middle one: this machine may have other work for an instant.
+    assert sorted(took)[len(took) // 2] < 0.1
+    # The first was being answered; the others may have waited in vain, for it or for its successor.
+    assert set(statuses) <= {503, 504} and 504 in statuses
+    until(lambda: not slow.is_running())
+    assert client.ask("0", "slow") == (200, "slow", "slow")
+
+
+def serving_pids(workspace: LocalWorkspace, endpoint: str, deployment: str) -> list[int]:
+    found = next(each for each in workspace.online_endpoints.get(endpoint).deployments if each.name == deployment)
+    assert found.serving is not None
+    return list(found.serving.processes)
+
+
+def test_a_process_that_ends_fails_the_request_in_it_alone(place: LocalWorkspace) -> None:
+    text = "import os\ndef init(): pass\ndef run(body): return os._exit(9) if body == 'end' else os.getpid()"
+    Scripts(place, "ending").deploy("blue", text)
+    client = Client(place, "ending")
+    first = client.ask("1", "blue")[1]
+    status, reply, name = client.ask("end", "blue")
+    assert (status, reply["error"]["code"], name) == (502, "process_ended", "blue")
+    status, second, _ = client.ask("1", "blue")  # waits for the next process
+    assert status == 200 and second != first
+    journal = (place.layout.endpoint("ending") / "logs" / "server.jsonl").read_text()
+    assert "exit code 9" in journal
+
+
+def test_a_process_that_cannot_start_again_is_tried_with_pauses(place: LocalWorkspace, tmp_path: Path) -> None:
+    marker = tmp_path / "may-start"
+    marker.write_text("")
+    starts = tmp_path / "starts"
+    text = (
+        f"import os\nopen({str(starts)!r}, 'a').write('x')\n"
+        f"def init(): os.path.exists({str(marker)!r}) or os._exit(4)\ndef run(body): return 1 if body == '1' else os._exit(5)"
+    )
+    Scripts(place, "crashing").deploy("blue", text, seconds=1)
+    client = Client(place, "crashing")
+    marker.unlink()
+    assert client.ask("end", "blue")[0] == 502
+    status, reply, _ = client.ask("1", "blue")
+    assert (status, reply["error"]["code"]) == (503, "unavailable")
+    assert "exit code 4" in reply["error"]["message"]
+    assert len(starts.read_text()) < 8
+    marker.write_text("")
+    until(lambda: client.ask("1", "blue")[0] == 200)
+
+
+def test_what_a_process_started_ends_with_it(place: LocalWorkspace, tmp_path: Path) -> None:
+    text = (
+        "import subprocess, sys, os\n"
+        "def init(): global child; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "def run(body): return child.pid if body == '1' else os._exit(1)"
+    )
+    Scripts(place, "parents").deploy("blue", text)
+    client = Client(place, "parents")
+    first = client.ask("1", "blue")[1]
+    assert psutil.pid_exists(first)
+    client.ask("end", "blue")
+    until(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE)
+    second = client.ask("1", "blue")[1]
+    place.online_endpoints.stop("parents")
+    until(lambda: not psutil.pid_exists(second) or psutil.Process(second).status() == psutil.STATUS_ZOMBIE)
+
+
+_HARD = {
+    "sleeps": "import time; time.sleep(600)",
+    "holds the interpreter's lock": "import ctypes; ctypes.PyDLL(None).sleep(600)",
+}
+
+
+@pytest.mark.parametrize("how", _HARD)
+def test_hosts_end_with_a_front_that_is_killed_whatever_they_do(place: LocalWorkspace, how: str) -> None:
+    if "lock" in how and sys.platform != "linux":
+        pytest.skip("the kernel's help is Linux's")
+    Scripts(place, "orphans").deploy(
+        "blue", f"def init(): pass\ndef run(body):\n    {_HARD[how]}", environment={"WORKER_COUNT": "2"}
+    )
+    client = Client(place, "orphans")
+
+    def hang() -> None:
+        with suppress(OSError, http.client.HTTPException):
+            client.ask("1", "blue")
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    found = hosts(place)
+    assert len(found) == 2
+    until(lambda: sum(each.cpu_times().user for each in found) > 0)
+    os.kill(leader(place, "orphans"), signal.SIGKILL)
+    thread.join()
+    until(lambda: not hosts(place), 5.0)
+
+
+# Files
+
+
+def test_a_script_that_writes_beside_itself_starts_again(place: LocalWorkspace) -> None:
+    text = "def init(): open('cache.bin', 'x').write('kept')\ndef run(body): return open('cache.bin').read()"
+    Scripts(place, "writing").deploy("blue", text)
+    assert Client(place, "writing").ask("1", "blue")[:2] == (200, "kept")
+    place.online_endpoints.stop("writing")
+    work = place.layout.endpoint("writing") / "work"
+    assert list(work.iterdir()) == []
+    found = place.online_endpoints.start("writing")
+    assert [each.state for each in found.deployments] == [DeploymentState.SUCCEEDED]
+    assert Client(place, "writing").ask("1", "blue")[:2] == (200, "kept")
+    assert len(list(work.iterdir())) == 1
+    place.online_endpoints.delete("writing", "blue")
+    until(lambda: list(work.iterdir()) == [])
+
+
+# Fronts
+
+
+@pytest.mark.parametrize("killed", ["leader", "worker", "each in turn"])
+def test_no_connection_is_refused_while_a_front_is_killed(
+    place: LocalWorkspace, tmp_path_factory: pytest.TempPathFactory, killed: str
+) -> None:
+    register_own(place, trained_once(tmp_path_factory.getbasetemp()))
+    operations = place.online_endpoints
+    operations.begin_deploy(DeploySpec(AssetRef("bank"), "bank", "blue", instance_count=2))
+    wait_ready(place, "bank")
+    client = Client(place, "bank")
+    before = {each.pid for each in fronts(place)}
+    assert len(before) == 2
+    with load(client, payload()) as (replies, errors):
+        for _ in range(3 if killed == "each in turn" else 1):
+            first = leader(place, "bank")
+            worker = next(each.pid for each in fronts(place) if each.pid != first)
+            victim = worker if killed == "worker" else first
+            os.kill(victim, signal.SIGKILL)
+            until(lambda: len([each for each in fronts(place) if each.status() != psutil.STATUS_ZOMBIE]) == 2)
+            until(lambda pid=victim: leader(place, "bank") != pid and operations.get("bank").running)  # type: ignore[misc]
+            until(lambda: json.loads((place.layout.endpoint("bank") / "server.json").read_text())["workers"] == 2)
+        count = len(replies)
+        until(lambda: len(replies) > count + 20)
+    assert {status for status, _, _ in replies} == {200}
+    # A request in the killed process, and idle connections to it, are lost; nobody was refused.
+    assert not [each for each in errors if isinstance(each, ConnectionRefusedError)]
+    # The new leader follows the record as the first did.
+    operations.set_traffic("bank", {"blue": 0})
+    assert client.ask(payload())[0] == 404
+    operations.stop("bank")
+    assert fronts(place) == []
+
+
+def test_all_fronts_and_hosts_end_with_the_workspace(place: LocalWorkspace) -> None:
+    scripts = Scripts(place, "removed")
+    scripts.deploy("blue", "def init(): pass\ndef run(body): return 1", instances=2)
+    assert (len(fronts(place)), len(hosts(place))) == (2, 2)
+    os.kill(leader(place, "removed"), signal.SIGKILL)
+    until(lambda: len(hosts(place)) == 2 and len(fronts(place)) == 2)
+    place.store.close()
+    shutil.rmtree(place.root)
+    until(lambda: not processes_of(place))
+    assert not place.root.exists()
