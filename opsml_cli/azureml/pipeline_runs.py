@@ -48,7 +48,7 @@ class PipelineRuns:
         version = deployment.removeprefix(pipeline_deployment.PREFIX) if own or said.get(_SOURCE) == _BATCH else None
         return PipelineRun(
             run=job.name,
-            pipeline=None if version is None else _endpoint_of(job.name, job.experiment),
+            pipeline=None if version is None else endpoint_of(job.name, job.experiment),
             version=version,
             status=job.status,
             steps=tuple(step_of(child) for child in children),
@@ -77,7 +77,7 @@ def run_name(endpoint: str) -> str:
     return f"{endpoint}-{uuid.uuid4()}"
 
 
-def _endpoint_of(run: str, experiment: str) -> str:
+def endpoint_of(run: str, experiment: str) -> str:
     """Of a run that somebody else called: Azure names the experiment after the endpoint, unless the call does."""
     match = _NAMED.match(run)
     return experiment if match is None else match[1]

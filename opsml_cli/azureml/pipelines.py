@@ -257,6 +257,10 @@ class AzurePipelines:
             fix=f"opsml pipeline show {name}",
         )
 
+    def declared(self, deployment: Mapping[str, Any]) -> tuple[PipelineInput, ...]:
+        """The inputs of the component that a deployment runs."""
+        return self._shown(deployment)[0]
+
     def _shown(self, deployment: Mapping[str, Any]) -> tuple[tuple[PipelineInput, ...], tuple[str, ...]]:
         """Inputs and steps: as opsml wrote them down, or, of a deployment that somebody else made, those of its component."""
         text = records.said(deployment).get(pipeline_deployment.SHOWN)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from opsml_cli.azureml.access import AzureAccess
     from opsml_cli.azureml.alerts import AzureAlerts
+    from opsml_cli.azureml.batch_endpoints import AzureBatchEndpoints
     from opsml_cli.azureml.computes import AzureComputes
     from opsml_cli.azureml.creation import AzureCreation
     from opsml_cli.azureml.data import AzureData
@@ -63,6 +64,12 @@ class AzureWorkspace:
         from opsml_cli.azureml.endpoints import AzureEndpoints
 
         return AzureEndpoints(self.context, lambda: self.models, lambda: self.data)
+
+    @cached_property
+    def batch_endpoints(self) -> AzureBatchEndpoints:
+        from opsml_cli.azureml.batch_endpoints import AzureBatchEndpoints
+
+        return AzureBatchEndpoints(self.context, lambda: self.data, lambda: self.models, lambda: self.pipelines)
 
     @cached_property
     def insights(self) -> AzureInsights:

@@ -34,6 +34,7 @@ GROUPS = {
     "jobs": "Watch, cancel and read jobs",
     "models": "Registered models",
     "endpoints": "Online endpoints: a model behind HTTP",
+    "batch": "Batch endpoints: models and scripts over whole files",
     "insights": "Request metrics of endpoints",
     "pipeline": "Publish pipelines behind REST endpoints and trigger them",
     "schedules": "Pipelines that run by themselves, at times that were said",
@@ -76,6 +77,15 @@ COMMANDS = (
         "endpoints rollback", "endpoints:rollback", "Set traffic back to what it was before its last change", changing=True
     ),
     _command("endpoints delete", "endpoints:delete", "Delete an endpoint, or one deployment", changing=True, destructive=True),
+    _command(
+        "batch deploy", "batch:deploy", "Deploy a model, script or pipeline to a batch endpoint", changing=True, waiting=True
+    ),
+    _command(
+        "batch run", "batch:run", "Score a file, a folder or registered data on a batch endpoint", changing=True, waiting=True
+    ),
+    _command("batch list", "batch:list_", "List batch endpoints"),
+    _command("batch show", "batch:show", "Show a batch endpoint and its deployments"),
+    _command("batch delete", "batch:delete", "Delete a batch endpoint, or one deployment", changing=True, destructive=True),
     _command("insights enable", "insights:enable", "Record an endpoint's requests", changing=True),
     _command("insights disable", "insights:disable", "Stop recording an endpoint's requests", changing=True),
     _command("insights show", "insights:show", "Requests, failures and latency of an endpoint"),

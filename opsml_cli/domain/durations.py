@@ -9,6 +9,7 @@ from opsml_cli.domain.errors import UsageError
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?\Z", re.ASCII)
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[dhms])", re.ASCII)
+_ISO = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?\Z", re.ASCII)
 _LONGEST = 366 * 86400.0
 
 
@@ -22,6 +23,20 @@ def parse_duration(text: str, what: str = "duration") -> float:
             cause="expected for example 90s, 5m, 1h30m or plain seconds, more than zero, at most 366d",
         )
     return seconds
+
+
+def parse_iso(text: str) -> float:
+    """Seconds of a duration as Azure's documents write it: `PT30S`, `P1DT2H`. UsageError otherwise."""
+    found = _ISO.match(text)
+    if found is None or not any(found.groups()):
+        raise UsageError(f"{text!r} is no duration", cause="expected ISO 8601, for example PT30S")
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds
+
+
+def format_iso(seconds: float) -> str:
+    """As `parse_iso` reads it."""
+    return f"PT{seconds:g}S"
 
 
 def _sum_of_parts(body: str) -> float | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from opsml_cli.domain.access import Check, CreateWorkspace, NewPrincipal, Shared, ShareWorkspace, WorkspaceState
     from opsml_cli.domain.alert import Alert, AlertSaved, Condition
+    from opsml_cli.domain.batch import BatchDeployed, BatchEndpoint, BatchRun, DeployBatch, InvokeBatch, PutBatchEndpoint
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.compute import Compute, ComputeCreated, CreateCompute
     from opsml_cli.domain.data import DataAsset, DataProfile, RegisterData, Registered
@@ -222,6 +223,40 @@ class OnlineEndpointOperations(Protocol):
         ...
 
 
+class BatchEndpointOperations(Protocol):
+    def begin_deploy(self, spec: DeployBatch) -> BatchDeployed:
+        """Create the endpoint and deployment where missing, or change the deployment. Poll `get` until its state is finished.
+        The same again is `unchanged`. NotAllowedError for a model that opsml did not train, or a scoring script, that nobody
+        trusts (`trust`; on Azure foreign code runs there, and needs none); NotFoundError for an unknown model; UsageError on
+        Azure without a compute."""
+        ...
+
+    def get(self, name: str) -> BatchEndpoint: ...
+
+    def list(self) -> Sequence[BatchEndpoint]:
+        """Newest first."""
+        ...
+
+    def delete(self, name: str, deployment: str | None = None) -> None:
+        """Delete the endpoint with its deployments, or one deployment, also the default one. Runs and their files stay."""
+        ...
+
+    def put(self, spec: PutBatchEndpoint) -> BatchEndpoint:
+        """Make the endpoint, or change its default deployment, description and tags, and return when that is done.
+        NotFoundError when the default is no deployment of it."""
+        ...
+
+    def begin_invoke(self, spec: InvokeBatch) -> BatchRun:
+        """Begin a run, which is a job. NotFoundError for an unknown endpoint, deployment or data; ConflictError when no
+        deployment is named and none is the default; UsageError for inputs that the deployment does not take. A local run goes
+        on where an earlier one of the same input, model and settings was killed."""
+        ...
+
+    def run(self, name: str) -> BatchRun:
+        """A run as it is now. NotFoundError when `name` is no run of a batch endpoint."""
+        ...
+
+
 class InsightsOperations(Protocol):
     def enable(self, name: str) -> OnlineEndpoint:
         """Record requests from now on. On Azure: Application Insights for every deployment, each Updating until it follows;
@@ -354,6 +389,8 @@ class Workspace(Protocol):
     def models(self) -> ModelOperations: ...
     @property
     def online_endpoints(self) -> OnlineEndpointOperations: ...
+    @property
+    def batch_endpoints(self) -> BatchEndpointOperations: ...
     @property
     def pipelines(self) -> PipelineOperations: ...
     @property

@@ -26,7 +26,7 @@ from opsml_cli.local.batch.records import MODEL, BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines.definition import DATA_TYPES
 from opsml_cli.local.pipelines.runs import Labels
-from opsml_cli.local.pipelines.snapshot import Snapshot
+from opsml_cli.local.pipelines.snapshot import Snapshot, tree_of
 
 # The scoring host's spelling of a type, and the control plane's.
 TYPES = {
@@ -126,7 +126,7 @@ def start(call: Call, endpoint: BatchEndpoint, deployment: BatchDeployment, aske
 def _check_script(call: Call, deployment: BatchDeployment) -> None:
     """NotAllowedError for a scoring script that nobody answers for."""
     code = deployment.settings.get("codeConfiguration")
-    if code is not None and not call.site.trust:
+    if code is not None and not (call.site.trust or deployment.trusted):
         raise NotAllowedError(f"the scoring script {code['scoringScript']} {endpoint_scripts.UNTRUSTED}")
 
 
@@ -156,7 +156,9 @@ def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked
     wanted = scoring_run.Call(model, kind, path, settings)
     if code is not None:
         environment = said.get("environmentVariables", {})
-        wanted = replace(wanted, code=assembly.code(code["codeId"]), environment=environment)
+        stored = None if deployment.code is None else tree_of(deployment.code)
+        place = assembly.code(code["codeId"]) if stored is None else assembly.tree(stored)
+        wanted = replace(wanted, code=place, environment=environment)
     return scoring_run.document(call.served.local.root, wanted)
 
 
@@ -207,11 +209,7 @@ def _check_uri(call: Call, name: str, uri: str) -> None:
 
 
 def tags(deployment: BatchDeployment) -> dict[str, str]:
-    return {
-        "azureml.batchrun": "true",
-        "azureml.deploymentname": deployment.name,
-        "azureml.jobtype": "azureml.batchjob",
-    }
+    return scoring_run.tags(deployment.name)
 
 
 def properties(deployment: BatchDeployment) -> dict[str, str]:

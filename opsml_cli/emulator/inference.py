@@ -106,7 +106,7 @@ def check_unique(call: Call, name: str, *, batch: bool) -> None:
         with call.site.serve(place) as served:
             own = served.arm_id == call.served.arm_id
             online = served.local.online_endpoints.record(name) is not None
-            taken = (served.local.batch_endpoints.exists(name) and not (own and batch)) or (online and not (own and not batch))
+            taken = (served.local.batch_catalog.exists(name) and not (own and batch)) or (online and not (own and not batch))
         if taken:
             raise name_taken()
 

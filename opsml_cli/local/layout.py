@@ -33,6 +33,11 @@ class Layout:
         """Files of the local service (`opsml local up`)."""
         return self.root / "service"
 
+    @property
+    def batch(self) -> Path:
+        """What batch runs have done so far."""
+        return self.root / "batch"
+
     def job(self, name: str) -> Path:
         return self.root / "jobs" / names.key(names.asset_name(name, "job name"))
 

@@ -107,7 +107,7 @@ class LocalModels:
         if known is not None and known.sha256 == found.sha256 and (known.own or known.trusted):
             return RegisteredModel(known, unchanged=True)
         if known is not None and known.sha256 == found.sha256 and spec.trust:
-            return RegisteredModel(known if spec.dry_run else self._trust(known), unchanged=False)
+            return RegisteredModel(known if spec.dry_run else self.trust(known), unchanged=False)
         if known is not None and known.sha256 != found.sha256 and spec.version is not None:
             raise ConflictError(
                 f"model {known.name}:{known.version} exists with other content", fix="leave the version out, or give a new one"
@@ -143,7 +143,7 @@ class LocalModels:
         with self._store.read() as connection:
             return _free_version(connection, name, _next_sequence(connection, name))
 
-    def _trust(self, model: Model) -> Model:
+    def trust(self, model: Model) -> Model:
         """The version that is there already, which somebody answers for from now on."""
         trusted = replace(model, trusted=True)
         with self._store.write() as connection:

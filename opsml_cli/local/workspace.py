@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from opsml_cli.local.access import LocalAccess
     from opsml_cli.local.alerts import LocalAlerts
     from opsml_cli.local.assets import LocalAssets
-    from opsml_cli.local.batch.operations import LocalBatchEndpoints
+    from opsml_cli.local.batch.catalog import BatchCatalog
+    from opsml_cli.local.batch.endpoints import LocalBatchEndpoints
     from opsml_cli.local.compute_records import ComputeRecords
     from opsml_cli.local.computes import LocalComputes
     from opsml_cli.local.creation import LocalCreation
@@ -74,9 +75,15 @@ class LocalWorkspace:
 
     @cached_property
     def batch_endpoints(self) -> LocalBatchEndpoints:
-        from opsml_cli.local.batch.operations import LocalBatchEndpoints
+        from opsml_cli.local.batch.endpoints import LocalBatchEndpoints
 
-        return LocalBatchEndpoints(self.store)
+        return LocalBatchEndpoints(self)
+
+    @cached_property
+    def batch_catalog(self) -> BatchCatalog:
+        from opsml_cli.local.batch.catalog import BatchCatalog
+
+        return BatchCatalog(self.store)
 
     @cached_property
     def insights(self) -> LocalInsights:

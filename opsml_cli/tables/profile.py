@@ -87,6 +87,11 @@ def _accumulated(table: Table, names: tuple[str, ...], progress: Progress) -> tu
     return rows, columns
 
 
+def column_types(table: Table, columns: tuple[str, ...]) -> dict[str, ColumnType]:
+    """The type of each of these columns over the whole table, as its profile has it. NotUtf8Error as `Table.batches`."""
+    return {each.name: each.type for each in _accumulated(table, columns, Silent())[1]}
+
+
 def _target(column: ColumnAccumulator) -> TargetProfile:
     profile, counts = column.profile(), column.counted()
     task = "classification" if _is_classes(profile) else "regression"

@@ -53,7 +53,7 @@ def _rows(path: Path, name: str, kind: str | None) -> list[Row]:
     if kind is not None and expected != form.kind:
         raise InvalidInputError(f"{name} is {form.kind}, not {kind}", fix="leave the format out, or give the right one")
     if form.kind in ("json", "jsonl"):
-        rows = _request(path, name)
+        rows = request_rows(path, name)
         if rows is None:
             rows = list(jsonlines.records(path, form, name))
         if not rows:
@@ -63,7 +63,7 @@ def _rows(path: Path, name: str, kind: str | None) -> list[Row]:
     return to_rows(read_typed(path, profile, name=name)[0])
 
 
-def _request(path: Path, name: str) -> list[Row] | None:
+def request_rows(path: Path, name: str) -> list[Row] | None:
     """The rows of a file that is one JSON object: a request body in any of an endpoint's dialects, or one row. None for
     any other file."""
     with path.open("rb") as file:

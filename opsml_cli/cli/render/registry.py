@@ -47,6 +47,10 @@ MODULES: dict[str, str] = {
     "ScoreResult": "score",
     "ScoredFile": "score",
     "Bench": "bench",
+    "BatchEndpoint": "batch",
+    "BatchDeployed": "batch",
+    "BatchResult": "batch",
+    "BatchDeleted": "batch",
     # insights, logs, swagger
     "WatchedStats": "insights",
     "Alert": "alert",

@@ -32,6 +32,7 @@ class Assembly:
         self._base = base or Snapshot(SOURCE, "", {}, {})
         self._data: dict[str, tuple[str, str]] = {}  # key: (type, uri)
         self._codes: dict[str, str] = {}
+        self._trees: dict[str, Tree] = {}
 
     def path(self, name: str, kind: str, uri: str) -> str:
         """How the pipeline names the content of `uri`: an asset as it is, anything else by a key of its snapshot."""
@@ -57,6 +58,12 @@ class Assembly:
         self._codes[key] = code_id
         return key
 
+    def tree(self, found: Tree) -> str:
+        """How the pipeline names files that are stored already."""
+        key = f"stored/{len(self._trees)}"
+        self._trees[key] = found
+        return key
+
     @staticmethod
     def output(kind: str, item: Mapping[str, Any]) -> dict[str, Any]:
         """A pipeline's output, registered under a name where the job asks for one."""
@@ -69,7 +76,7 @@ class Assembly:
     def check(self, document: Mapping[str, Any]) -> None:
         """Whether the pipeline is sound, whatever its content: 400 when it is not."""
         trees = {key: Tree("file" if kind == FILE_TYPE else "folder", (_STAND_IN,)) for key, (kind, _) in self._data.items()}
-        trees |= {key: Tree("folder", (_STAND_IN,)) for key in self._codes}
+        trees |= {key: Tree("folder", (_STAND_IN,)) for key in self._codes} | self._trees
         try:
             self._joined(document, trees).definition()
         except (InvalidInputError, UsageError) as error:
@@ -78,7 +85,7 @@ class Assembly:
 
     def snapshot(self, document: Mapping[str, Any]) -> Snapshot:
         """The pipeline with its content, stored. NotFoundError and InvalidInputError name the input."""
-        trees = {}
+        trees = dict(self._trees)
         for key, (kind, uri) in self._data.items():
             trees[key] = self._tree(key, kind, uri)
         for key, code_id in self._codes.items():

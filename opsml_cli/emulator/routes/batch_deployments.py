@@ -39,7 +39,7 @@ def put(call: Call) -> Reply:
     before = endpoint.deployment(name)
     said["by"] = before.settings.get("by") if before is not None else resources.who(call)
     snapshot = batch_invoke.published(call, asset, said) if kind == PIPELINE else None
-    group = call.served.local.batch_endpoints
+    group = call.served.local.batch_catalog
     endpoint, made, new = group.put_deployment(endpoint.name, name, kind, asset, settings=said, snapshot=snapshot)
     headers = call.site.operations.begin(call, "bdbes", PUT_WATCH, [endpoint.name, made.name], location="resource")
     return Reply(201 if new else 200, document(call, endpoint, made, "Updating"), headers)
@@ -58,7 +58,7 @@ def patch(call: Call) -> Reply:
         said["description"] = properties.text("description")
     if properties is not None and "properties" in properties:
         said["properties"] = properties.texts("properties")
-    endpoint, made = call.served.local.batch_endpoints.describe_deployment(endpoint.name, found.name, said)
+    endpoint, made = call.served.local.batch_catalog.describe_deployment(endpoint.name, found.name, said)
     headers = call.site.operations.begin(call, "bdbes", PUT_WATCH, [endpoint.name, made.name], location="results")
     return Reply(202, document(call, endpoint, made, "Updating"), headers)
 
@@ -77,14 +77,14 @@ def list_(call: Call) -> Reply:
 def delete(call: Call) -> Reply:
     """202, and the work is done; 204 when there is nothing of that name. The endpoint's default goes with it."""
     try:
-        endpoint = call.served.local.batch_endpoints.get(call.parameters["endpoint"])
+        endpoint = call.served.local.batch_catalog.get(call.parameters["endpoint"])
     except NotFoundError:
         return Reply(204, content=b"")
     found = endpoint.deployment(call.parameters["deployment"])
     if found is None:
         return Reply(204, content=b"")
     headers = call.site.operations.begin(call, "bdbes", DELETE_WATCH, [endpoint.name, found.name], location="results")
-    call.served.local.batch_endpoints.delete_deployment(endpoint.name, found.name)
+    call.served.local.batch_catalog.delete_deployment(endpoint.name, found.name)
     return Reply(202, headers=headers)
 
 
@@ -249,7 +249,7 @@ def _shown_component(served: Served, endpoint: BatchEndpoint, deployment: BatchD
 
 def _present(served: Served, subject: Sequence[str]) -> Outcome:
     try:
-        found = served.local.batch_endpoints.get(subject[0]).deployment(subject[1])
+        found = served.local.batch_catalog.get(subject[0]).deployment(subject[1])
     except NotFoundError:
         found = None
     return Outcome(True) if found is not None else Outcome(False, f"The deployment {subject[1]} was deleted meanwhile.")

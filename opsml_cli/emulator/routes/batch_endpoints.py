@@ -51,7 +51,7 @@ def patch(call: Call) -> Reply:
 def _put(
     call: Call, name: str, *, default: str | None, description: str | None, tags: dict[str, str], settings: dict[str, Any]
 ) -> Reply:
-    group = call.served.local.batch_endpoints
+    group = call.served.local.batch_catalog
     said = {"by": resources.who(call), "version": call.api_version} if not group.exists(name) else {}
     try:
         endpoint, new = group.put(name, default=default, description=description, tags=tags, settings={**settings, **said})
@@ -67,17 +67,17 @@ def get(call: Call) -> Reply:
 
 
 def list_(call: Call) -> Reply:
-    found = call.served.local.batch_endpoints.list()
+    found = call.served.local.batch_catalog.list()
     return Reply(value=resources.page(call, found, lambda each: each.name, lambda each: document(call, each)))
 
 
 def delete(call: Call) -> Reply:
     """202, and the work is done; 204 when there is nothing of that name. Its runs stay."""
     name = call.parameters["endpoint"]
-    if not call.served.local.batch_endpoints.exists(name):
+    if not call.served.local.batch_catalog.exists(name):
         return Reply(204, content=b"")
     headers = call.site.operations.begin(call, "bebes", DELETE_WATCH, [name], location="results")
-    call.served.local.batch_endpoints.delete(name)
+    call.served.local.batch_catalog.delete(name)
     return Reply(202, headers=headers)
 
 
@@ -88,7 +88,7 @@ def list_keys(call: Call) -> Reply:
 
 def required(served: Served, name: str) -> BatchEndpoint:
     try:
-        return served.local.batch_endpoints.get(name)
+        return served.local.batch_catalog.get(name)
     except NotFoundError:
         raise inference.not_found(f"Batch endpoint {name} not found.") from None
 
@@ -131,7 +131,7 @@ def document(call: Call, endpoint: BatchEndpoint, state: str | None = None) -> d
 
 
 def _present(served: Served, subject: Sequence[str]) -> Outcome:
-    if not served.local.batch_endpoints.exists(subject[0]):
+    if not served.local.batch_catalog.exists(subject[0]):
         return Outcome(False, f"The endpoint {subject[0]} was deleted meanwhile.")
     return Outcome(True)
 

@@ -24,7 +24,7 @@ def invoke(call: Call) -> Reply:
     for place in call.site.workspaces():
         with call.site.serve(place) as served:
             try:
-                endpoint = served.local.batch_endpoints.get(call.parameters["endpoint"])
+                endpoint = served.local.batch_catalog.get(call.parameters["endpoint"])
             except NotFoundError:
                 continue
             here = replace(call, workspace=served, principal=_caller(call, served))

@@ -17,8 +17,9 @@ PIPELINE = "pipeline"
 class BatchDeployment:
     """What a call of the endpoint runs. `kind` MODEL: `asset` is a registered model (name:version), and its rows are scored;
     PIPELINE: a registered pipeline component ("": the version was published from a file). `settings` is what the client said
-    of it, in its own words; `version` the published version that a PIPELINE is, and `snapshot` its content: None when it cannot
-    run here."""
+    of it, in Azure's words; `code` the files of its scoring script where they were given here (a snapshot's Tree), `trusted`
+    says that the user answers for them; `version` the published version that a PIPELINE is, and `snapshot` its content: None
+    when it cannot run here."""
 
     name: str
     created_at: str
@@ -28,6 +29,8 @@ class BatchDeployment:
     settings: dict[str, Any] = field(default_factory=dict)
     version: str | None = None
     snapshot: str | None = None
+    code: dict[str, Any] | None = None
+    trusted: bool = False
 
 
 @dataclass(slots=True)

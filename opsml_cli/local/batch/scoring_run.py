@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping
@@ -9,19 +10,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.local.batch import scoring
+from opsml_cli.domain.durations import parse_iso
+from opsml_cli.local.batch.settings import VARIABLE, Settings
 
 INPUT = "data"
 OUTPUT = "score"  # the names of Azure's own step and output
 STEP = "batchscoring"
+PROGRESS = "batch.json"  # in the job's folder: how far its run is
 MODULE = "opsml_cli.local.batch.scoring"
 
 
-def settings_of(said: Mapping[str, Any], label: str | None, mount: str) -> scoring.Settings:
-    """The step's settings as a deployment has them. `label`: how the one file of the input is told of; `mount`: under which
+def settings_of(said: Mapping[str, Any], label: str | None, mount: str) -> Settings:
+    """The step's settings as a deployment has them. `label`: how the one file of the input is called; `mount`: under which
     name a script finds the model."""
     code = said.get("codeConfiguration")
-    return scoring.Settings(
+    instances = int((said.get("resources") or {}).get("instanceCount") or 1)
+    retries = said.get("retrySettings") or {}
+    environment = json.dumps(said.get("environmentVariables") or {}, sort_keys=True)
+    return Settings(
         file_name=said.get("outputFileName") or "predictions.csv",
         error_threshold=int(said.get("errorThreshold", -1)),
         append=said.get("outputAction", "AppendRow") == "AppendRow",
@@ -29,7 +35,17 @@ def settings_of(said: Mapping[str, Any], label: str | None, mount: str) -> scori
         script=code["scoringScript"].removeprefix("./") if code else None,
         batch=int(said.get("miniBatchSize") or 10),
         mount=mount,
+        workers=max(1, int(said.get("maxConcurrencyPerInstance") or 1) * instances),
+        retries=int(retries.get("maxRetries", 3)),
+        timeout=parse_iso(str(retries.get("timeout") or "PT30S")),
+        logging_level=str(said.get("loggingLevel") or "Info").lower(),
+        identity=hashlib.sha256(environment.encode()).hexdigest(),
     )
+
+
+def tags(deployment: str) -> dict[str, str]:
+    """Of the job, as Azure has them."""
+    return {"azureml.batchrun": "true", "azureml.deploymentname": deployment, "azureml.jobtype": "azureml.batchjob"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,7 @@ class Call:
     model: str
     kind: str
     path: str
-    settings: scoring.Settings
+    settings: Settings
     code: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +85,7 @@ def document(root: Path, call: Call) -> dict[str, Any]:
                 },
                 "inputs": {INPUT: f"${{{{parent.inputs.{INPUT}}}}}"},
                 "outputs": {OUTPUT: f"${{{{parent.outputs.{OUTPUT}}}}}"},
-                "environment_variables": {**call.environment, scoring.SETTINGS: json.dumps(asdict(call.settings))},
+                "environment_variables": {**call.environment, VARIABLE: json.dumps(asdict(call.settings))},
             }
         },
     }

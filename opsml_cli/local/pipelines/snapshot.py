@@ -80,10 +80,13 @@ class Snapshot:
 def from_document(text: str) -> Snapshot:
     """The snapshot that `Snapshot.document` wrote."""
     value: dict[str, Any] = json.loads(text)
-    trees = {
-        key: Tree(tree["kind"], tuple(StoredFile(**item) for item in tree["files"])) for key, tree in value["trees"].items()
-    }
+    trees = {key: tree_of(tree) for key, tree in value["trees"].items()}
     return Snapshot(value["source"], value["text"], value["components"], trees)
+
+
+def tree_of(document: Mapping[str, Any]) -> Tree:
+    """The tree whose fields are in `document`."""
+    return Tree(document["kind"], tuple(StoredFile(**item) for item in document["files"]))
 
 
 def digest_of(value: object) -> str:

@@ -54,21 +54,27 @@ class OwnScorer:
     def score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         if proba and not self._classification:
             raise BadRequest("this model predicts numbers: it has no probabilities", expected="method predict")
-        model = self.model
         try:
-            matrix = model.encode(rows)
+            matrix = self.model.encode(rows)
         except self._error as error:
             column, value, expected = error.column, shown(error.value), error.expected  # type: ignore[attr-defined]
             raise BadRequest(str(error), row=error.row, column=column, value=value, expected=expected) from error  # type: ignore[attr-defined]
         except (ValueError, TypeError, OverflowError) as error:
             raise BadRequest(f"the model cannot read these rows: {error}") from error
+        return self._results(matrix, proba)
+
+    def score_frame(self, frame: Any) -> list[Any]:
+        """As `score`, of a frame whose columns are of the types that the model reads."""
+        return self._results(self.model.encode_frame(frame), False)
+
+    def _results(self, matrix: Any, proba: bool) -> list[Any]:
         if not self._classification:
-            return _finite(model.values(matrix).tolist())
-        probabilities = model.probabilities(matrix)
+            return _finite(self.model.values(matrix).tolist())
+        probabilities = self.model.probabilities(matrix)
         if proba:
             rows_of: list[Any] = probabilities.tolist()
             return rows_of
-        return [_plain(label) for label in model.labels(probabilities)]
+        return [_plain(label) for label in self.model.labels(probabilities)]
 
 
 def load(folder: Path) -> OwnScorer:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names, pipeline_deployment
 from opsml_cli.domain.errors import NotFoundError, UsageError
+from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.local.batch import records
 from opsml_cli.local.batch.records import BatchDeployment, BatchEndpoint
 from opsml_cli.local.clock import now
@@ -17,11 +19,11 @@ from opsml_cli.local.pipelines import published
 from opsml_cli.local.store import Store
 
 if TYPE_CHECKING:
-    from opsml_cli.local.pipelines.snapshot import Snapshot
+    from opsml_cli.local.pipelines.snapshot import Snapshot, Tree
 
 
-class LocalBatchEndpoints:
-    """The batch endpoints of one local workspace. Nothing of them runs between calls."""
+class BatchCatalog:
+    """The records of the batch endpoints of one local workspace, as the emulator and the port change them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -83,9 +85,11 @@ class LocalBatchEndpoints:
         *,
         settings: Mapping[str, Any],
         snapshot: Snapshot | None = None,
+        code: Tree | None = None,
+        trusted: bool = False,
     ) -> tuple[BatchEndpoint, BatchDeployment, bool]:
         """Add a deployment to the endpoint that is there, or replace it; the flag: it is new. `snapshot`: what a pipeline
-        deployment runs, its files stored."""
+        deployment runs, its files stored; `code`: the stored files of a scoring script, which run when they are `trusted`."""
         names.endpoint_name(name, "deployment name")
         with self._store.write() as connection:
             found = self._found(connection, endpoint)
@@ -99,6 +103,8 @@ class LocalBatchEndpoints:
                 dict(settings),
                 None if snapshot is None else pipeline_deployment.version_of(name, settings.get("properties") or {}),
                 None if snapshot is None else snapshot.sha256,
+                None if code is None else asdict(code),
+                trusted,
             )
             found.deployments[names.key(name)] = made
             records.save(connection, found)
@@ -132,12 +138,21 @@ class LocalBatchEndpoints:
         found = endpoint.deployment(name)
         if found is None:
             known = ", ".join(each.name for each in endpoint.deployments.values()) or "none"
-            raise NotFoundError(f"batch endpoint {endpoint.name!r} has no deployment {name!r}", cause=f"it has: {known}")
+            raise NotFoundError(
+                f"batch endpoint {endpoint.name!r} has no deployment {name!r}",
+                cause=f"it has: {known}",
+                fix=f"opsml batch show {endpoint.name}",
+            )
         return found
 
     @staticmethod
     def _found(connection: sqlite3.Connection, name: str) -> BatchEndpoint:
         found = records.read(connection, name)
         if found is None:
-            raise NotFoundError(f"no batch endpoint {name!r}")
+            known = [each.name for each in records.read_all(connection)]
+            raise NotFoundError(
+                f"no batch endpoint {name!r}",
+                cause=did_you_mean(name, known),
+                fix=f"make one: opsml batch deploy MODEL --endpoint {name}, or see what there is: opsml batch list",
+            )
         return found
