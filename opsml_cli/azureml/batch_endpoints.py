@@ -24,6 +24,7 @@ from opsml_cli.domain.batch import (
     InvokeBatch,
     PutBatchEndpoint,
 )
+from opsml_cli.domain.compute import SERVERLESS
 from opsml_cli.domain.errors import ConflictError, NotFoundError, OpsmlError, UsageError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import JobState
@@ -103,7 +104,7 @@ class AzureBatchEndpoints:
         deployments = [] if before is None else self._deployments(spec.endpoint)
         held = next((each for each in deployments if names.key(str(each["name"])) == names.key(spec.deployment)), None)
         body = self._deployment_body(spec, model)
-        ready = held is not None and mapping.same(held, body)
+        ready = held is not None and mapping.same(held, body) and mapping.runs_on(held, spec.compute)
         default = mapping.default_of(before or {})
         wanted = spec.deployment if spec.default or (spec.default is None and default is None) else default
         unchanged = ready and default == wanted
@@ -160,11 +161,36 @@ class AzureBatchEndpoints:
 
     def _put_deployment(self, spec: DeployBatch, body: Mapping[str, Any]) -> None:
         path = f"{_path(spec.endpoint)}/deployments/{spec.deployment}"
-        if spec.code is not None or spec.component is not None:
+        if spec.code is not None:
             upload(self._context, spec, body["properties"]["properties"])
             return
-        answer = self._context.rest.send("PUT", path, VERSION, body)
+        version = VERSION
+        if spec.component is not None:
+            body, version = self._component_body(spec, body), COMPONENT_VERSION
+        answer = self._context.rest.send("PUT", path, version, body)
         finished(self._context, answer, f"deployment {spec.deployment} of batch endpoint {spec.endpoint}")
+
+    def _component_body(self, spec: DeployBatch, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        from opsml_cli.azureml import pipeline_files
+
+        assert spec.component is not None
+        if spec.component.startswith("azureml:"):
+            ref = names.parse_ref(spec.component, "component name")
+            identity = f"{self._context.place.arm_id}/components/{ref.name}/versions/{ref.version}"
+            found: dict[str, Any] = {
+                "deploymentConfiguration": {
+                    "deploymentConfigurationType": "PipelineComponent",
+                    "componentId": {"referenceType": "Id", "assetId": identity},
+                    "settings": {"default_compute": spec.compute or SERVERLESS},
+                }
+            }
+            return {**body, "properties": {**body["properties"], **found}}
+        file = pipeline_files.read(Path(spec.component).expanduser())
+        component = self._pipelines().registered(spec.endpoint, file)
+        made = self._pipelines().deployment_body(spec.deployment, file, component, spec.description)
+        if spec.compute is not None:
+            made["properties"]["deploymentConfiguration"]["settings"]["default_compute"] = spec.compute
+        return {**made, "tags": dict(spec.tags)}
 
     def _put(
         self,

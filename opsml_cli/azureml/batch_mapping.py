@@ -96,6 +96,13 @@ def same(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return bool(_plain(identity) == _plain(wish)) and instances == (asked.get("resources") or {}).get("instanceCount", 1)
 
 
+def runs_on(held: Mapping[str, Any], compute: str | None) -> bool:
+    """Whether the component of the deployment, if it has one, runs on the compute that is asked for."""
+    settings = ((held.get("properties") or {}).get("deploymentConfiguration") or {}).get("settings") or {}
+    there = settings.get("default_compute") or settings.get("ComponentDeployment.Settings.default_compute")
+    return compute is None or there is None or str(there).rpartition("/")[2].casefold() == compute.casefold()
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.casefold()

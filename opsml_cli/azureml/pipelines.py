@@ -285,13 +285,19 @@ class AzurePipelines:
         found: Mapping[str, Any] = self._context.rest.get(path, _ENDPOINT_VERSION)
         return found
 
-    def _put_deployment(self, name: str, version: str, file: PipelineFile, component: str, description: str | None) -> None:
+    def registered(self, name: str, file: PipelineFile) -> str:
+        """The id of the component that the file is, checked and registered."""
+        self._check(file)
+        return self._component(name, file)
+
+    def deployment_body(self, version: str, file: PipelineFile, component: str, description: str | None) -> dict[str, Any]:
+        """The deployment that runs the component of the file."""
         said = {
             pipeline_deployment.VERSION: version,
             pipeline_deployment.DIGEST: file.digest,
             pipeline_deployment.SHOWN: pipeline_deployment.shown(file.inputs, file.steps),
         }
-        body = {
+        return {
             "location": self._context.region,
             "tags": {},
             "properties": {
@@ -304,6 +310,9 @@ class AzurePipelines:
                 },
             },
         }
+
+    def _put_deployment(self, name: str, version: str, file: PipelineFile, component: str, description: str | None) -> None:
+        body = self.deployment_body(version, file, component, description)
         path = f"{self._endpoint_path(name)}/deployments/{pipeline_deployment.name_of(version)}"
         answer = self._context.rest.send("PUT", path, VERSION, body)
         finished(self._context, answer, f"version {version} of pipeline {name}")

@@ -102,7 +102,7 @@ class LocalBatchEndpoints:
             asset,
             said,
             snapshot=None if snapshot is None else snapshot.sha256,
-            code=None if code is None else asdict(code),
+            code=None if code is None else json.loads(json.dumps(asdict(code))),
         )
         same = held is not None and _same(held, wanted)
         default = before.default if before is not None else None

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from opsml_cli.domain.names import parse_ref
 from opsml_cli.local.batch import journal, minibatch, scoring_run
 from opsml_cli.local.batch.journal import Journal, Progress
 from opsml_cli.local.batch.minibatch import InputFile, MiniBatch, RowBatches
+from opsml_cli.local.batch.orphan import end_with_parent
 from opsml_cli.local.batch.pool import InProcess, Scored, Scorer, WorkerProcess, in_order
 from opsml_cli.local.batch.settings import VARIABLE, Settings
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from opsml_cli.local.layout import Layout
 
 _SAID_SECONDS = 5.0
-_ORPHAN_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("--root", "--model", "--input", "--output"):
         parser.add_argument(name, required=True)
     given = parser.parse_args(arguments)
-    _end_with_parent()
+    end_with_parent()
     try:
         settings = Settings.read(os.environ.pop(VARIABLE, ""))
         job = Job(Path(given.root), given.model, os.environ.get("OPSML_RUN", "run"))
@@ -280,19 +279,6 @@ def _key(layout: Layout, model: Model | None, source: Path, settings: Settings) 
     said = replace(settings, workers=1, retries=0, timeout=0.0, error_threshold=0, logging_level="")
     parts = [model.sha256 if model is not None else "", content, code, asdict(said)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _end_with_parent() -> None:
-    """A run that was killed leaves no process behind that goes on with its work."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_ORPHAN_SECONDS)
-        os._exit(1)
-
-    if os.name != "nt":
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def say(text: str) -> None:

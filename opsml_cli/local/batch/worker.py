@@ -1,8 +1,7 @@
 """A worker process of a batch run: `python -P -m opsml_cli.local.batch.worker`.
 
 Foreign code runs here, never in the process that keeps the results. It reads frames from its standard input and answers on
-what was its standard output; whatever the foreign code prints goes to the step's log. When the run's process dies its input
-ends, and so does it."""
+what was its standard output; whatever the foreign code prints goes to the step's log. When the run ends, so does it."""
 
 from __future__ import annotations
 
@@ -14,6 +13,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from opsml_cli.local.batch.orphan import end_with_parent
 
 _LENGTHS = struct.Struct(">QQ")
 
@@ -42,6 +43,7 @@ def read_frame(read: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes] | N
 
 
 def main() -> int:
+    end_with_parent()
     requests = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
     # The frames' own streams are out of the foreign code's reach.
