@@ -38,6 +38,7 @@ RUN = "run pipeline version status steps outputs"
 PIPELINE = "name version url unchanged"
 MODEL = "name version path algorithm metrics threshold signature sha256 job"
 SWITCHED = "endpoint insights unchanged"
+BATCH = "endpoint default"
 SCHEDULE = "name enabled pipeline version when next_run next_runs last_runs trigger inputs experiment created_at error"
 SETTING = "name value origin"
 PROCESSES = "running pid url processes emulator"
@@ -65,6 +66,11 @@ FIELDS = {
     "endpoints traffic": ENDPOINT,
     "endpoints rollback": ENDPOINT,
     "endpoints delete": "endpoint deployment deleted",
+    "batch deploy": f"{BATCH} deployment type model scoring_script component compute settings unchanged",
+    "batch run": "run endpoint deployment status results failed_files mini_batches outputs inputs experiment files",
+    "batch list": f"{BATCH} state deployments created_at",
+    "batch show": f"{BATCH} state deployments scoring_uri auth_mode created_at",
+    "batch delete": "endpoint deployment deleted",
     "insights enable": SWITCHED,
     "insights disable": SWITCHED,
     "insights show": "endpoint window_seconds requests failures latency_ms by_deployment alerts",
@@ -218,6 +224,12 @@ def _tell(story: Story) -> None:
     opsml("endpoints traffic", "bank", "blue=0")
     opsml("endpoints rollback", "bank")
     opsml("insights disable", "bank")
+
+    opsml("batch deploy", "people-label", "--endpoint", "nightly")
+    opsml("batch run", "nightly", "people.csv", "--out", "scored")
+    opsml("batch list")
+    opsml("batch show", "nightly")
+    opsml("batch delete", "nightly", "--yes")
 
     opsml("pipeline validate", pipeline)
     opsml("pipeline publish", pipeline, "--name", "small")

@@ -38,7 +38,7 @@ class OwnModel:
                 return self._at_once(block.columns)
             return self._row_by_row(block)
         except BadRequest as error:
-            raise MiniBatchError(_place(error, label, block)) from error
+            raise MiniBatchError(refusal(error, label, block)) from error
 
     def _row_by_row(self, block: Block) -> list[Any]:
         rows = block.to_rows()
@@ -79,7 +79,7 @@ class OwnModel:
         return self._scorer.score_frame(pa.RecordBatch.from_arrays(arrays, names=list(self.columns)).to_pandas())
 
 
-def _place(error: BadRequest, label: str, block: Block) -> str:
+def refusal(error: BadRequest, label: str, block: Block) -> str:
     """The error with the row counted in the file."""
     if error.row is None:
         return f"{label}: {error.message}"

@@ -77,7 +77,7 @@ def run(job: Job, source: Path, output: Path, settings: Settings) -> None:
             done = work.progress
             say(f"going on from a run that was killed: {done.number:,} mini-batches, {done.results:,} results are there")
         try:
-            Scoring(work, files, found, settings, layout.job(job.name)).run()
+            Scoring(job, work, files, found, settings).run()
             work.finish(output, settings.file_name if settings.append else None)
         except OpsmlError:
             keep = False
@@ -88,13 +88,11 @@ def run(job: Job, source: Path, output: Path, settings: Settings) -> None:
 
 
 class Scoring:
-    """One run over `files`, from where the journal says on. `folder`: the job's."""
+    """One run over `files`, from where the journal says on."""
 
-    def __init__(
-        self, work: Journal, files: Sequence[InputFile], model: Model | None, settings: Settings, folder: Path
-    ) -> None:
+    def __init__(self, job: Job, work: Journal, files: Sequence[InputFile], model: Model | None, settings: Settings) -> None:
         self._work, self._files, self._model, self._settings = work, files, model, settings
-        self._status = folder / scoring_run.PROGRESS
+        self._root, self._status = job.root, job.layout.job(job.name) / scoring_run.PROGRESS
         self._said = self._begun = time.monotonic()
         self._before = work.progress.results
         self._broken = -1  # the file that failed last
@@ -131,8 +129,8 @@ class Scoring:
         begin: dict[str, object] = {"output": str(self._work.output), "logging_level": settings.logging_level}
         if settings.script:
             code, files = Path.cwd(), self._named(self._files)
-            model = "" if self._model is None else str(_copied(code, Path(self._model.path), settings.mount))
-            begin |= {"kind": "script", "code": str(code), "entry": settings.script, "model": model}
+            mounted = "" if self._model is None else str(_copied(code, Path(self._model.path), settings.mount))
+            begin |= {"kind": "script", "code": str(code), "entry": settings.script, "model": mounted}
             batches: Iterable[MiniBatch] = minibatch.of_files(files, settings.batch, place)
             return batches, lambda: WorkerProcess(begin, settings.timeout, environment), workers
         assert self._model is not None
@@ -147,11 +145,10 @@ class Scoring:
                 return batches, lambda: InProcess(own), 1
             begin |= {"kind": "own", "model": str(folder)}
             return batches, lambda: WorkerProcess(begin, settings.timeout, environment), workers
-        from opsml_cli.local.batch.foreign_model import columns_of
+        from opsml_cli.local.batch.hosted import HostedModel, columns_of
 
-        begin |= {"kind": "pyfunc", "model": str(_copied(Path.cwd(), folder, ""))}
-        batches = RowBatches(self._files, columns_of(folder), place)
-        return batches, lambda: WorkerProcess(begin, settings.timeout, environment), workers
+        batches, model = RowBatches(self._files, columns_of(folder), place), self._model
+        return batches, lambda: HostedModel(self._root, model, settings.timeout, say), workers
 
     def _named(self, files: Sequence[InputFile]) -> Sequence[InputFile]:
         """A script sees the file under the name that it was registered with: content has no name of its own."""

@@ -94,13 +94,9 @@ def _loaded(begin: Mapping[str, Any]) -> Work:
         model = Path(begin["model"]) if begin["model"] else None
         script = BatchScript(Path(begin["code"]), begin["entry"], model, Path(begin["output"]), begin["logging_level"])
         return lambda header, _: script.lines(header["files"])
-    if kind == "own":
-        from opsml_cli.local.batch.own_model import OwnModel
+    from opsml_cli.local.batch.own_model import OwnModel
 
-        return _over_rows(OwnModel(Path(begin["model"])))
-    from opsml_cli.local.batch.foreign_model import ForeignModel
-
-    return _over_rows(ForeignModel(Path(begin["model"])))
+    return _over_rows(OwnModel(Path(begin["model"])))
 
 
 def _over_rows(model: Any) -> Work:

@@ -12,14 +12,15 @@ from opsml_cli.local.serving.hosting.process import HostGoneError, HostTimeoutEr
 from opsml_cli.local.serving.hosting.session import HostSession
 
 
-def score(session: HostSession, rows: Sequence[Mapping[str, Any]], *, proba: bool = False) -> list[Any]:
-    """A result a row. BadRequest for what the model refuses, ContractError when it fails or ends."""
+def score(session: HostSession, rows: Sequence[Mapping[str, Any]], *, proba: bool = False, seconds: float = 600.0) -> list[Any]:
+    """A result a row. BadRequest for what the model refuses, ContractError when it fails, ends or takes longer than
+    `seconds`."""
     if not rows:
         return []
     method = "predict_proba" if proba else "predict"
     body = {"Inputs": {"data": list(rows)}, "GlobalParameters": {"method": method}}
     try:
-        reply = session.send(json.dumps(body, default=str).encode())
+        reply = session.send(json.dumps(body, default=str).encode(), seconds)
         document = json.loads(reply.body)
     except (HostGoneError, HostTimeoutError) as error:
         raise ContractError(f"the model failed: {error}") from error
