@@ -20,6 +20,7 @@ from opsml_cli.domain.batch import (
 )
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.data import DataType, RegisterData
+from opsml_cli.domain.deployment import CodeSource
 from opsml_cli.domain.durations import format_duration
 from opsml_cli.domain.errors import CancelledError, ConflictError, NotFinishedError, NotFoundError, UsageError, WorkFailedError
 from opsml_cli.domain.job import JobState
@@ -71,7 +72,9 @@ def deploy(
     WorkFailedError when the deployment failed, NotFinishedError after `timeout` seconds, CancelledError on Ctrl-C; in the last
     two it goes on."""
     if model is not None or (spec.code is None and spec.component is None and spec.model is None):
-        found = resolve(workspace, DeployRequest(model, trust=spec.trust, dry_run=spec.dry_run), progress)
+        code = None if spec.code is None else CodeSource(spec.code.code, spec.code.scoring_script)
+        found = resolve(workspace, DeployRequest(model, trust=spec.trust, dry_run=spec.dry_run, code=code), progress)
+        assert found is not None  # only a script needs none, and then nobody names one
         spec = replace(spec, model=AssetRef(found.name, found.version))
     if not spec.endpoint:
         if spec.model is None:

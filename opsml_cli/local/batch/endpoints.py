@@ -21,7 +21,14 @@ from opsml_cli.domain.batch import (
     InvokeBatch,
     PutBatchEndpoint,
 )
-from opsml_cli.domain.errors import ConflictError, NotAllowedError, NotFoundError, UnsupportedError, UsageError
+from opsml_cli.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    UnsupportedError,
+    UsageError,
+)
 from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.names import AssetRef, parse_ref
 from opsml_cli.domain.pointer import ModelPointer
@@ -141,6 +148,11 @@ class LocalBatchEndpoints:
                 raise UsageError("a deployment needs a model, a scoring script or a pipeline component")
             return ""
         found = self._workspace.models.get(spec.model)
+        if spec.code is None and not (Path(found.path) / "MLmodel").is_file():
+            raise InvalidInputError(
+                f"model {found.name}:{found.version} is no MLflow model, and nobody knows how it scores",
+                fix="give the script that reads it: --code DIR --scoring-script FILE",
+            )
         if not (found.own or found.trusted):
             if not spec.trust:
                 raise NotAllowedError(
@@ -234,7 +246,7 @@ class LocalBatchEndpoints:
         if deployment.code is not None and not deployment.trusted:
             raise NotAllowedError("the scoring script is foreign code, and nobody trusts it", fix="deploy it with --trust")
         label = Path(asset.source).name if asset.source else asset.name
-        settings = scoring_run.settings_of(deployment.settings, label or asset.name, "model")
+        settings = scoring_run.settings_of(deployment.settings, label or asset.name, self._mount(deployment.asset))
         code = {} if deployment.code is None else {"code": tree_of(deployment.code)}
         document = scoring_run.document(
             self._workspace.root,
@@ -258,6 +270,13 @@ class LocalBatchEndpoints:
         labels = Labels(name, display_name=display, tags=tags)
         self._workspace.pipelines.begin_snapshot(Snapshot("job", json.dumps(document), {}, code), labels, experiment)
         return self.run(name)
+
+    def _mount(self, model: str) -> str:
+        """Under which name a script finds the model."""
+        from opsml_cli.local import custom_models
+
+        name, _, version = model.partition(":")
+        return custom_models.mount_of(self._workspace.layout, self._workspace.store, name, version)
 
     def _check_model(self, endpoint: records.BatchEndpoint, deployment: records.BatchDeployment) -> None:
         try:
