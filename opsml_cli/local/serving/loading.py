@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from opsml_cli.domain.names import AssetRef
 from opsml_cli.local.endpoint_records import Release
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.models import LocalModels
-from opsml_cli.local.serving import scorers
+from opsml_cli.local.serving import compiling, scorers
 from opsml_cli.local.serving.hosting.copies import Copy, Source, bundle, make
 from opsml_cli.local.serving.hosting.group import Bounds, HostGroup
 from opsml_cli.local.serving.hosting.process import HostFailedError, HostProcess, Report, Start
@@ -40,12 +42,9 @@ def load(root: Path, endpoint: str, deployment: str, release: Release, report: R
     store = Store(root)
     begun = time.monotonic()
     try:
-        model = _trusted(root, store, release) if release.model else None
         if release.script is not None or not release.own:
-            group = hosts_of(root, endpoint, release, model, report)
-            group.open()
-            results = tuple(group.description.results)
-            return Live(deployment, release.revision, release.model, release.version, group, results, group.description.example)
+            model = _trusted(root, store, release) if release.model else None
+            return _foreign(root, endpoint, deployment, release, model, report)
         model = _verified(root, store, release)
         scorer = scorers.load(Path(model.path))
         row = dict(scorers.example_row(scorer.schema, Path(model.path)))
@@ -67,8 +66,50 @@ def load(root: Path, endpoint: str, deployment: str, release: Release, report: R
     return Live(deployment, release.revision, release.model, release.version, scorer, results, example, seconds, scorer.single)
 
 
-def hosts_of(root: Path, endpoint: str, release: Release, model: Model | None, report: Report) -> HostGroup:
-    """The group of hosts of a release, not yet opened."""
+def _foreign(  # noqa: PLR0917
+    root: Path, endpoint: str, deployment: str, release: Release, model: Model | None, report: Report
+) -> Live:
+    """The release in hosts of its own; where its model can be compiled, the compiled form in this process."""
+    begun = time.monotonic()
+    live = partial(Live, deployment, release.revision, release.model, release.version)
+    final = compiling.place_of(Layout(root).endpoint(endpoint), release, bundle(root)) if release.script is None else None
+    compiled, reason = _compiled(final)
+    if compiled is None:
+        group = hosts_of(root, endpoint, release, model, report, compiling=final is not None and reason is None)
+        group.open()
+        if final is not None and reason is None:
+            reason = group.words.get("not_compiled")
+            if reason is None and group.copy is not None and group.copy.settings.compiled is not None:
+                compiling.keep(Path(group.copy.settings.compiled), final, group.description)
+                compiled, reason = _compiled(final)
+        if compiled is None:
+            found = group.description
+            return live(scorer=group, example_results=tuple(found.results), example=found.example, reason=reason)
+        threading.Thread(target=group.close, name="host-end", daemon=True).start()
+    return live(
+        scorer=compiled.scorer,
+        example_results=compiled.results,
+        example=compiled.example,
+        seconds=round(time.monotonic() - begun, 3),
+        single=compiled.scorer.single,
+        compiled=True,
+    )
+
+
+def _compiled(final: Path | None) -> tuple[compiling.Compiled | None, str | None]:
+    """What was compiled before, or why that is not to be used."""
+    if final is None:
+        return None, None
+    try:
+        return compiling.load(final), None
+    except Exception as error:  # the original answers where its compiled form does not
+        return None, f"{type(error).__name__}: {error}"
+
+
+def hosts_of(
+    root: Path, endpoint: str, release: Release, model: Model | None, report: Report, *, compiling: bool = False
+) -> HostGroup:
+    """The group of hosts of a release, not yet opened; `compiling`: one of them tries to."""
     place = Place(Layout(root).endpoint(endpoint))
     script = release.script
     source = Source(
@@ -89,7 +130,14 @@ def hosts_of(root: Path, endpoint: str, release: Release, model: Model | None, r
 
     settings = release.request_settings
     bounds = Bounds() if settings.concurrency is None else Bounds(requests=2 * settings.concurrency)
-    return HostGroup(lambda: make(place.work, source), start, count, report, bounds=bounds, seconds=settings.timeout_seconds)
+    return HostGroup(
+        lambda: make(place.work, source, compiling=compiling),
+        start,
+        count,
+        report,
+        bounds=bounds,
+        seconds=settings.timeout_seconds,
+    )
 
 
 def _hosts(release: Release) -> int:

@@ -9,6 +9,7 @@ import faulthandler
 import json
 import logging
 import os
+import platform
 import signal
 import socket
 import sys
@@ -32,13 +33,14 @@ MODEL = "model"
 @dataclass(frozen=True, slots=True)
 class HostSettings:
     """What to load: `kind` script (of the folder `code`, its file `entry`) or model (an MLflow folder). `paths` come at the end
-    of sys.path."""
+    of sys.path; `compiled` is a new folder for the model's compiled form (None: none is wanted)."""
 
     kind: str
     model: str | None = None
     code: str | None = None
     entry: str | None = None
     paths: tuple[str, ...] = ()
+    compiled: str | None = None
 
 
 def main(arguments: list[str]) -> int:
@@ -56,15 +58,10 @@ def main(arguments: list[str]) -> int:
     sys.path += [path for path in settings.paths if path not in sys.path]
     try:
         responder = _load(settings)
-        description = asdict(responder.describe())
-        loaded = frames.packed(
-            frames.LOADED,
-            {
-                "description": description,
-                "seconds": time.perf_counter() - begun,
-                "python": ".".join(map(str, sys.version_info[:3])),
-            },
-        )
+        words: dict[str, Any] = {"description": asdict(responder.describe()), "python": platform.python_version()}
+        if settings.compiled is not None:
+            words["not_compiled"] = _compile(responder, settings)
+        loaded = frames.packed(frames.LOADED, {**words, "seconds": time.perf_counter() - begun})
     except BaseException as error:  # foreign code may raise anything, and exit too
         say("error", _with_traceback("the model could not be loaded", error))
         channel.sendall(frames.packed(frames.FAILED, {"reason": _reason(error)}))
@@ -84,6 +81,14 @@ def _load(settings: HostSettings) -> Responder:
 
     assert settings.model is not None
     return pyfunc.load(Path(settings.model))
+
+
+def _compile(responder: Responder, settings: HostSettings) -> str | None:
+    from opsml_cli.local.serving.host import compiled, pyfunc
+
+    if not isinstance(responder, pyfunc.PyfuncResponder) or settings.model is None or settings.compiled is None:
+        return "it is no MLflow model"
+    return compiled.write(responder, Path(settings.model), Path(settings.compiled))
 
 
 def _serve(channel: socket.socket, responder: Responder) -> None:

@@ -75,6 +75,11 @@ class PyfuncResponder:
         self._reply: Any = None
         self._notes: list[str] = []
 
+    @property
+    def model(self) -> Any:
+        """What `mlflow.pyfunc` loaded."""
+        return self._model
+
     # -- the contract of a responder ------------------------------------------------------------------------------------------
 
     def describe(self) -> Description:

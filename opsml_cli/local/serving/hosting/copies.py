@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import opsml_cli
@@ -20,7 +20,9 @@ from opsml_cli.domain.model import Model
 from opsml_cli.local.processes import pid_alive
 from opsml_cli.local.serving.host.main import MODEL, SCRIPT, HostSettings
 
-_PARTS = ("domain", "local/serving/host")  # of the package: what a host runs, without any other package
+# Of the package: what a host runs, without any other package.
+_PARTS = ("domain", "local/serving/host", "local/serving/compiled")
+_OF_THE_FRONT = "local/serving/compiled/scorer.py"
 _MAIN = "local/serving/host/start.py"
 MODELS = "azureml-models"  # the folder of models in a container
 
@@ -94,18 +96,22 @@ def _bundled(package: Path) -> Iterator[tuple[str, Path]]:
     for part in _PARTS:
         for parent in reversed(Path(part).parents):
             yield f"opsml_cli/{(parent / '__init__.py').as_posix()}", package / parent / "__init__.py"
-        for path in sorted((package / part).glob("*.py")):
-            yield f"opsml_cli/{part}/{path.name}", path
+        for path in sorted((package / part).rglob("*.py")):
+            name = path.relative_to(package).as_posix()
+            if name != _OF_THE_FRONT:
+                yield f"opsml_cli/{name}", path
 
 
-def make(place: Path, source: Source) -> Copy:
-    """Copy what is registered into a new folder of `place`, and prove the copies by their hashes. ContractError for files that
-    were changed, NotFoundError for files that are gone."""
+def make(place: Path, source: Source, *, compiling: bool = False) -> Copy:
+    """Copy what is registered into a new folder of `place`, and prove the copies by their hashes; with `compiling` the host is
+    to compile the model. ContractError for files that were changed, NotFoundError for files that are gone."""
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = place / f"{os.getpid()}-{os.urandom(6).hex()}"
     folder.mkdir(mode=0o700)
     try:
-        return _filled(folder, source)
+        copy = _filled(folder, source)
+        settings = replace(copy.settings, compiled=str(folder / "compiled"))
+        return replace(copy, settings=settings) if compiling and copy.settings.kind == MODEL else copy
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

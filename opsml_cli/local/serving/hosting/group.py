@@ -10,12 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from opsml_cli.domain.contract import Column, Schema
 from opsml_cli.local.serving.host import frames
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
+from opsml_cli.local.serving.host.main import HostSettings
 from opsml_cli.local.serving.hosting.copies import Copy
 from opsml_cli.local.serving.hosting.process import (
     HostFailedError,
@@ -137,6 +138,7 @@ class HostGroup:
         self.description = Description()
         self.schema = Schema(())
         self.classes: tuple[object, ...] = ()
+        self.words: dict[str, Any] = {}  # of the host that was loaded first
         self.seconds = seconds  # of a request; None: as the server has it
         self._copy_files = copy
         self._start = start
@@ -178,6 +180,11 @@ class HostGroup:
         if failure is not None:
             self.close()
             raise HostFailedError(failure)
+
+    @property
+    def copy(self) -> Copy | None:
+        """The files that its hosts work on."""
+        return self._copy
 
     def facts(self) -> list[HostFacts]:
         """The hosts that answer now."""
@@ -259,7 +266,7 @@ class HostGroup:
                     raise HostFailedError("it was ended while it was loaded")
                 host = self._hosts[number] = self._start(copy)
         try:
-            description, words = host.load(copy.settings)
+            description, words = host.load(self._settings(copy, number))
         except BaseException:
             with self._lock:
                 self._hosts.pop(number, None)
@@ -270,6 +277,7 @@ class HostGroup:
             self.schema = Schema(Column(**_column(each)) for each in description.columns)
             self.classes = description.classes
             self._facts[number] = facts
+            self.words = words if "not_compiled" in words or not self.words else self.words
             host.channel.setblocking(False)
             if self._loop is None:
                 self._unattached.append(host)
@@ -277,6 +285,12 @@ class HostGroup:
                 with suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._attach, host)
         return host
+
+    def _settings(self, copy: Copy, number: int) -> HostSettings:
+        """The first host may compile the model, when it is loaded first."""
+        if number == 0 and not self.words and copy.settings.compiled is not None:
+            return copy.settings
+        return replace(copy.settings, compiled=None)
 
     def _down(self, number: int, host: HostProcess) -> None:
         with self._lock:
