@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class _Connection:
     socket: socket.socket | None = None
     buffer: bytes = b""
     since: float = 0.0
+    waits: bool = False  # for a reply
 
 
 @dataclass
@@ -54,10 +56,11 @@ class Figures:
 
 
 class Client:
-    """`clients` connections to `port`, each sending `request` (a whole HTTP request)."""
+    """`clients` connections to `port`, each sending `request`, a whole HTTP request. `seen` gets head and body of replies."""
 
-    def __init__(self, port: int, request: bytes, clients: int) -> None:
+    def __init__(self, port: int, request: bytes, clients: int, seen: Callable[[bytes, bytes], None] | None = None) -> None:
         self._request = request
+        self._seen = seen
         self._selector = selectors.DefaultSelector()
         self._idle = deque(_Connection(port) for _ in range(clients))
         self._busy = 0
@@ -91,15 +94,16 @@ class Client:
 
     def _send(self, connection: _Connection, since: float, figures: Figures) -> None:
         connection.since, connection.buffer = since, b""
-        if connection.socket is None:
-            connection.socket = socket.create_connection(("127.0.0.1", connection.port), timeout=60)
-            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         try:
+            if connection.socket is None:
+                connection.socket = socket.create_connection(("127.0.0.1", connection.port), timeout=60)
+                connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.socket.sendall(self._request)
         except OSError:
             self._broken(connection, figures)
             return
+        connection.waits = True
         self._busy += 1
 
     def _receive(self, figures: Figures, wait: float) -> None:
@@ -111,8 +115,11 @@ class Client:
             except OSError:
                 data = b""
             if not data:
-                self._busy -= 1
-                self._broken(connection, figures)
+                if connection.waits:
+                    self._busy -= 1
+                    self._broken(connection, figures)
+                else:  # an idle connection ends: the next request makes another
+                    self._close(connection)
                 continue
             connection.buffer += data
             head, found, rest = connection.buffer.partition(b"\r\n\r\n")
@@ -120,6 +127,9 @@ class Client:
             if length is None or len(rest) < int(length[1]):
                 continue
             self._busy -= 1
+            connection.waits = False
+            if self._seen is not None:
+                self._seen(head, rest)
             status = head[9:12].decode()
             if status == "200":
                 figures.latencies.append(time.perf_counter() - connection.since)
@@ -130,6 +140,7 @@ class Client:
             self._idle.append(connection)
 
     def _broken(self, connection: _Connection, figures: Figures) -> None:
+        connection.waits = False
         figures.wrong["broken"] = figures.wrong.get("broken", 0) + 1
         self._close(connection)
         self._idle.append(connection)
