@@ -396,3 +396,62 @@ def test_all_fronts_and_hosts_end_with_the_workspace(place: LocalWorkspace) -> N
     shutil.rmtree(place.root)
     until(lambda: not processes_of(place))
     assert not place.root.exists()
+
+
+# Swaps
+
+
+def test_swaps_of_scripts_under_load_lose_nothing_and_every_answer_is_of_the_version_that_it_names(
+    place: LocalWorkspace,
+) -> None:
+    scripts = Scripts(place, "swapped")
+    text = "import time\ndef init(): pass\ndef run(body): time.sleep(0.005); return {}"
+    scripts.deploy("blue", text.format(100))
+    scripts.deploy("green", text.format(200))
+    operations = place.online_endpoints
+    operations.set_traffic("swapped", {"blue": 50, "green": 50})
+    client = Client(place, "swapped")
+    with load(client, "1", clients=6) as (replies, errors):
+        for number in (101, 102, 103):
+            scripts.deploy("blue", text.format(number))
+            operations.set_traffic("swapped", {"blue": 50 + number % 2, "green": 50 - number % 2})
+            operations.rotate_keys("swapped", "secondary")
+    assert errors == []
+    assert {status for status, _, _ in replies} == {200}
+    assert {(answer, name) for _, answer, name in replies} == {
+        *((number, "blue") for number in (100, 101, 102, 103)),
+        (200, "green"),
+    }
+    # The processes of what was replaced have ended, and their files are gone.
+    until(lambda: len(hosts(place)) == 2)
+    until(lambda: len(list((place.layout.endpoint("swapped") / "work").iterdir())) == 2)
+
+
+def test_a_killed_host_fails_nothing_but_the_request_in_it(place: LocalWorkspace) -> None:
+    Scripts(place, "killed").deploy("blue", "import time\ndef init(): pass\ndef run(body): time.sleep(0.01); return 1")
+    place.online_endpoints.set_traffic("killed", {"blue": 100})
+    with load(Client(place, "killed"), "1", clients=6) as (replies, errors):
+        for _ in range(2):
+            [host] = until(lambda: hosts(place))
+            host.kill()
+            until(lambda killed=host.pid: [each for each in hosts(place) if each.pid != killed])  # type: ignore[misc]
+            count = len(replies)
+            until(lambda so_far=count: len(replies) > so_far + 12)  # type: ignore[misc]
+    assert errors == []
+    statuses = [status for status, _, _ in replies]
+    assert set(statuses) <= {200, 502}
+    assert statuses.count(502) <= 2
+
+
+def test_mirrored_requests_reach_a_host_and_nobody_waits_for_it(place: LocalWorkspace, tmp_path: Path) -> None:
+    scripts, seen = Scripts(place, "mirrored"), tmp_path / "seen"
+    scripts.deploy("blue", "def init(): pass\ndef run(body): return 1")
+    shadow = f"import time\ndef init(): pass\ndef run(body):\n    time.sleep(0.5)\n    open({str(seen)!r}, 'a').write('x')"
+    scripts.deploy("shadow", shadow)
+    place.online_endpoints.put("mirrored", EndpointSettings(traffic={"blue": 100, "shadow": 0}, mirror={"shadow": 50}))
+    client = Client(place, "mirrored")
+    for _ in range(20):
+        started = time.perf_counter()
+        assert client.ask("1") == (200, 1, "blue")
+        assert time.perf_counter() - started < 0.5
+    until(seen.exists)
