@@ -118,7 +118,9 @@ class LocalEndpoints:
         `python` is the interpreter that runs it (None: this one). A script needs no model."""
         model = None if spec.model is None else self._models().get(spec.model)
         release = endpoint_plan.release_of(model, spec, script, environment)
-        release = replace(release, python=python, request_settings=request_settings or RequestSettings())
+        if python is not None or request_settings is not None:
+            settings = request_settings or release.request_settings
+            release = replace(release, python=python or release.python, request_settings=settings)
         if model is not None and failing is None and (refusal := endpoint_plan.distrust(model)) is not None:
             failing = f"{refusal.message}; {refusal.fix}"
         with self._store.write() as connection:

@@ -10,14 +10,14 @@ from opsml_cli.domain.compute import DEFAULT_SIZE
 from opsml_cli.domain.endpoint import Deployment, DeploymentState, DeploySpec, OnlineEndpoint
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.emulator import inference, resources
-from opsml_cli.emulator.bodies import Body
+from opsml_cli.emulator.bodies import Body, duration_seconds
 from opsml_cli.emulator.jobs import inputs
 from opsml_cli.emulator.operations import Outcome
 from opsml_cli.emulator.routes.online_endpoints import find, operation_url, required
 from opsml_cli.emulator.wire import Call, Reply, Route, WireError
 from opsml_cli.local import annotations as notes
 from opsml_cli.local import endpoint_scripts, vm_sizes
-from opsml_cli.local.endpoint_records import Script
+from opsml_cli.local.endpoint_records import RequestSettings, Script
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served
@@ -27,6 +27,8 @@ PUT_WATCH = "online deployment"
 DELETE_WATCH = "online deployment gone"
 _GUIDE = "Please see troubleshooting guide, available here: https://aka.ms/oe-tsg#error-"
 _FETCHING = ("loading model ", "loaded model ")  # lines of the server that are another container's on Azure
+REQUEST_SECONDS = 5.0  # Azure's own limit for a deployment that has set none
+_LONGER = 1.0  # seconds that a host has beyond the limit: who waits for it answers first, and no work outlives its request
 # What a deployment says of requests when nobody said anything, as Azure's own answers have it.
 _REQUESTS = {"maxQueueWait": "PT0S", "requestTimeout": "PT0S", "maxConcurrentRequestsPerInstance": 1}
 _PROBE = {"initialDelay": "PT10S", "period": "PT10S", "timeout": "PT2S", "failureThreshold": 30, "successThreshold": 1}
@@ -75,9 +77,11 @@ def _attach(call: Call, spec: DeploySpec, said: dict[str, Any], status: int) -> 
     script, failing = _script(call, spec, said["codeConfiguration"])
     if call.site.operations.crashes(call):
         failing = failing or "the server ended before it answered its probes"
-    environment = said.get("environmentVariables") if script is not None else None
+    environment = said.get("environmentVariables")
+    asked = duration_seconds((said.get("requestSettings") or {}).get("requestTimeout") or "PT0S") or REQUEST_SECONDS
+    settings = RequestSettings(timeout_seconds=asked + _LONGER)
     try:
-        done = served.local.online_endpoints.attach(spec, failing, script, environment)
+        done = served.local.online_endpoints.attach(spec, failing, script, environment, request_settings=settings)
     except vm_sizes.CoresError as error:
         text = (
             f"Not enough quota available for {error.size} in SubscriptionId {served.subscription}. Current usage/limit: "

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ACTION = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action"
 MOST_BYTES = 3 * 2**19  # of a request: 1.5 MiB, Azure's own limit
-REQUEST_SECONDS = 5.0  # Azure's own limit for a deployment that has set none
 _DEPLOYMENT = "azureml-model-deployment"
 _PASSED = ("content-type", "content-encoding", "user-agent", _DEPLOYMENT, "x-ms-request-id", "x-ms-client-request-id")
 _RETURNED = (_DEPLOYMENT, "x-ms-client-request-id", "warning")
@@ -175,7 +174,10 @@ def _patience(served: Served, record: EndpointRecord, wanted: str | None) -> flo
     with served.local.store.read() as connection:
         said = {name: notes.find(connection, online_deployments.KIND, record.name, names.key(name)) or {} for name in able}
     asked = [(each.get("requestSettings") or {}).get("requestTimeout") for each in said.values()]
-    return max([duration_seconds(text) or REQUEST_SECONDS for text in asked if text] or [REQUEST_SECONDS])
+    return max(
+        [duration_seconds(text) or online_deployments.REQUEST_SECONDS for text in asked if text]
+        or [online_deployments.REQUEST_SECONDS]
+    )
 
 
 class _Servers:
