@@ -140,6 +140,56 @@ def test_registered_data_and_outputs_of_runs_are_inputs(local: LocalWorkspace, t
             local.pipelines.begin_trigger(TriggerPipeline("uses-data", inputs={"d": given}))
 
 
+def test_registered_files_reach_a_step_under_their_own_names(local: LocalWorkspace, tmp_path: Path) -> None:
+    import gzip
+
+    table = tmp_path / "gz.csv.gz"
+    table.write_bytes(gzip.compress(b"a,b\n1,2\n3,4\n"))
+    local.data.register(RegisterData("table", str(table)), Silent())
+    hostile = tmp_path / "$(touch x) 'q' & ü.csv"
+    hostile.write_text("a\n1\n")
+    local.data.register(RegisterData("odd", str(hostile)), Silent())
+    path = written(
+        tmp_path / "p",
+        "type: pipeline\ninputs:\n  d: {type: uri_file, path: 'azureml:table:1'}\n  e: {type: uri_file, path: 'azureml:odd:1'}\n"
+        "outputs: {o: {type: uri_folder}}\n"
+        'jobs:\n  a:\n    command: >-\n      python -c "import pandas, sys; print(pandas.read_csv(sys.argv[1]).shape)"'
+        " ${{inputs.d}} > ${{outputs.o}}/shape && cp ${{inputs.d}} ${{inputs.e}} ${{outputs.o}}/\n"
+        "    inputs: {d: '${{parent.inputs.d}}', e: '${{parent.inputs.e}}'}\n    outputs: {o: '${{parent.outputs.o}}'}\n",
+    )
+    run = ended(local, local.pipelines.begin_run(str(path), {}, None).run)
+    assert run.status is JobState.COMPLETED, run
+    kept = local.layout.step(run.run, "a") / "outputs" / "o"
+    assert (kept / "shape").read_text() == "(2, 2)\n"
+    assert {each.name for each in kept.iterdir()} == {"shape", table.name, hostile.name}
+    downloaded = local.jobs.download(run.run, str(tmp_path / "got"))
+    assert any(each.endswith("/gz.csv.gz") for each in downloaded)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/data/t.csv.gz", "t.csv.gz"),
+        ("C:\\data\\t.csv", "t.csv"),
+        ("https://example.com/a%20b.csv?sig=x", "a b.csv"),
+        ("https://example.com/..%2f..%2fetc", "etc"),
+        ("https://example.com/%00.csv", "Table"),
+        ("https://example.com/", "Table"),
+        ("/data/" + "x" * 220 + ".csv", "Table"),
+        ("/data/a\n.csv", "Table"),
+        ("..", "Table"),
+        (None, "Table"),
+    ],
+)
+def test_the_name_of_a_registered_file_is_a_safe_one(source: str | None, name: str) -> None:
+    from opsml_cli.domain import names
+    from opsml_cli.domain.data import DataAsset, DataType
+    from opsml_cli.local.own_names import file_name
+
+    asset = DataAsset("Table", "1", DataType.URI_FILE, "", None, None, "", 0, "", source=source)
+    assert file_name(asset) == (names.key("Table") if name == "Table" else name)
+
+
 def test_a_failing_step_fails_the_run_and_cancels_what_follows(local: LocalWorkspace, tmp_path: Path) -> None:
     text = SMALL.replace("command: cp ", "command: echo went wrong; false; exit 3; cp ")
     text += "  third:\n    command: ls ${{inputs.i}}\n    inputs: {i: '${{parent.jobs.second.outputs.out}}'}\n"

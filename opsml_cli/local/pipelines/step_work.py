@@ -18,6 +18,7 @@ from opsml_cli.domain.names import parse_ref
 from opsml_cli.local import leftovers, processes
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import ProcessMark
+from opsml_cli.local.own_names import under_own_name
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.automl_step import automl_spec, literal_text
 from opsml_cli.local.pipelines.bindings import Reference, Scope
@@ -137,7 +138,8 @@ class StepWork:
     def _path(self, name: str, value: Value) -> Path:
         """Where the content of `value` lies on this machine."""
         if value.asset is not None:
-            return self._workspace.data.locate(parse_ref(value.asset))[0]
+            content, asset = self._workspace.data.locate(parse_ref(value.asset))
+            return under_own_name(content, asset, self._folder / "inputs" / name) if content.is_file() else content
         if value.local is not None:
             folder = self._folder / "inputs" / name
             if not folder.exists():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataType
@@ -13,6 +12,7 @@ from opsml_cli.domain.model import Model
 from opsml_cli.local import data_records
 from opsml_cli.local.artifacts import Blobs
 from opsml_cli.local.layout import Layout
+from opsml_cli.local.own_names import file_name
 from opsml_cli.local.storage.mounts import Mount
 from opsml_cli.local.store import Store
 
@@ -32,7 +32,7 @@ MODELS = "opsml/models/"
 def data_path(asset: DataAsset) -> str:
     """Where a version of data appears in BLOBSTORE: a file, or a folder with a slash at its end."""
     folder = f"{DATA}{asset.name}/{asset.version}/"
-    return folder + _file_name(asset) if asset.type is DataType.URI_FILE else folder
+    return folder + file_name(asset) if asset.type is DataType.URI_FILE else folder
 
 
 def model_path(model: Model) -> str:
@@ -107,11 +107,3 @@ def _complete(prefix: str, root: str) -> str | None:
     """The name behind `root`, when `prefix` tells it to its end."""
     name, slash, _ = prefix.removeprefix(root).partition("/") if prefix.startswith(root) else ("", "", "")
     return name if slash else None
-
-
-def _file_name(asset: DataAsset) -> str:
-    source = asset.source or ""
-    path = urlsplit(source).path if "://" in source else source.replace("\\", "/")
-    name = PurePosixPath(path).name
-    printable = name.isprintable() and name not in ("", ".", "..") and len(name) <= 200
-    return name if printable else names.key(asset.name)
