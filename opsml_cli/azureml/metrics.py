@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from opsml_cli.domain.insights import DeploymentStats, Latency, RequestStats
+from opsml_cli.domain.insights import DeploymentStats, Latency, RequestStats, is_failure
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
@@ -53,7 +53,7 @@ def figures(
     for point in counted:
         requests = point.value * minutes
         status = point.labels.get("statuscode", "")
-        failed = requests if status.isdecimal() and int(status) >= 400 else 0.0
+        failed = requests if status.isdecimal() and is_failure(int(status)) else 0.0
         name = point.labels.get("deployment", "")
         sums = by_deployment.setdefault(name, [0.0, 0.0])
         sums[0] += requests

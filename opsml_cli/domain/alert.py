@@ -84,7 +84,9 @@ class Condition:
         if self.measure in latency:
             return latency[self.measure]
         if self.measure is Measure.ERRORS:
-            return 100.0 * stats.failures / stats.requests if stats.requests else None
+            # Requests without a key are no failures, and must not thin out those that are.
+            authenticated = stats.requests - stats.unauthenticated
+            return 100.0 * stats.failures / authenticated if authenticated > 0 else None
         if self.measure is Measure.FAILURES:
             return float(stats.failures)
         return float(stats.requests) if self.measure is Measure.REQUESTS else stats.requests / stats.window_seconds

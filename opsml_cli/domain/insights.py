@@ -49,9 +49,19 @@ class DeploymentStats:
     latency_ms: Latency
 
 
+UNAUTHENTICATED = 401
+
+
+def is_failure(status: int) -> bool:
+    """Whether an answer counts as a failure. A request without a key does not: anybody on the network can send those, and they
+    say nothing of the endpoint; `RequestStats.unauthenticated` counts them."""
+    return status >= 400 and status != UNAUTHENTICATED
+
+
 @dataclass(frozen=True, slots=True)
 class RequestStats:
-    """Requests of the window that ends now. `failures`: status 400 and above; `dropped`: answered, but not recorded."""
+    """Requests of the window that ends now. `failures`: those of which `is_failure` says so; `dropped`: answered, but not
+    recorded."""
 
     endpoint: str
     window_seconds: float
@@ -63,3 +73,8 @@ class RequestStats:
     over_time: tuple[tuple[str, int, int], ...] = ()  # (start of bucket, requests, failures)
     enabled: bool = True
     dropped: int = 0
+
+    @property
+    def unauthenticated(self) -> int:
+        """Requests without a valid key: part of `requests`, not of `failures`."""
+        return self.by_status.get(str(UNAUTHENTICATED), 0)

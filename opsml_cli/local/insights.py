@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.endpoint import OnlineEndpoint
 from opsml_cli.domain.errors import NotFoundError
-from opsml_cli.domain.insights import DeploymentStats, Latency, LogLine, LogQuery, RequestStats
+from opsml_cli.domain.insights import DeploymentStats, Latency, LogLine, LogQuery, RequestStats, is_failure
 from opsml_cli.domain.line_filter import LineFilter
 from opsml_cli.domain.names import key
 from opsml_cli.local import log_stream, telemetry_reader
@@ -86,7 +86,7 @@ def request_stats(folder: Path, endpoint: str, since_seconds: float, *, enabled:
             if isinstance(entry, telemetry_reader.Dropped):
                 dropped += entry.requests
                 continue
-            failed = entry.status >= 400
+            failed = is_failure(entry.status)
             durations.setdefault(entry.deployment, array("d")).append(entry.duration_ms)
             statuses[entry.status] = statuses.get(entry.status, 0) + 1
             bucket = counts[min(BUCKETS - 1, int((entry.ended - start) / since_seconds * BUCKETS))]

@@ -41,14 +41,14 @@ def test_no_requests_have_no_quantiles() -> None:
 def test_requests_are_counted_by_deployment_and_status(tmp_path: Path) -> None:
     requests = [(5.0, "blue", 200, 1.0), (4.0, "blue", 500, 3.0), (3.0, "green", 200, 10.0), (2.0, "", 401, 0.1)]
     found = request_stats(recorded(tmp_path, requests), "bank", 60.0, enabled=True)
-    assert (found.requests, found.failures) == (4, 2)
+    assert (found.requests, found.failures, found.unauthenticated) == (4, 1, 1)
     assert found.by_status == {"200": 2, "401": 1, "500": 1}
     assert {name: (each.requests, each.failures, each.latency_ms.p50) for name, each in found.by_deployment.items()} == {
         "blue": (2, 1, 2.0),
         "green": (1, 0, 10.0),
     }
     assert sum(requests for _, requests, _ in found.over_time) == 4
-    assert sum(failures for _, _, failures in found.over_time) == 2
+    assert sum(failures for _, _, failures in found.over_time) == 1
 
 
 def test_only_the_window_counts(tmp_path: Path) -> None:

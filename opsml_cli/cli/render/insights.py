@@ -28,6 +28,7 @@ def _stats(stats: RequestStats) -> dict[str, object]:
         "window_seconds": stats.window_seconds,
         "requests": stats.requests,
         "failures": stats.failures,
+        "unauthenticated": stats.unauthenticated,
         "latency_ms": _latency(stats.latency_ms),
         "by_deployment": {name: _deployment(each) for name, each in stats.by_deployment.items()},
         "by_status": dict(stats.by_status),
@@ -59,6 +60,8 @@ def _view(stats: RequestStats, _width: int) -> str:
         f"{stats.endpoint}: {stats.requests} requests, {stats.failures} failures in {window}",
         f"  latency    {_milliseconds(stats.latency_ms)}",
     ]
+    if stats.unauthenticated:
+        lines.append(f"  {stats.unauthenticated} requests without a valid key: refused, and no failures of the endpoint")
     for name, each in stats.by_deployment.items():
         lines.append(f"  {name}: {each.requests} requests, {each.failures} failures, {_milliseconds(each.latency_ms)}")
     if stats.by_status:
