@@ -24,6 +24,9 @@ _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z", 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "value", "merge")
 
+_DEFAULTS = ("default", "value")
+_TEXTS = tuple(_TAG + kind for kind in ("str", "bool", "int", "float", "timestamp"))
+
 T = TypeVar("T")
 
 
@@ -110,6 +113,12 @@ def _check_depth(text: str, source: str) -> None:
             raise InvalidInputError(f"{source}, line {line}: nested more than {MAX_DEPTH} levels deep")
 
 
+def _plain(node: object) -> str | None:
+    import yaml
+
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
 class _Builder:
     """Turns PyYAML's nodes into plain values and notes their lines."""
 
@@ -141,6 +150,8 @@ class _Builder:
 
         assert isinstance(node, yaml.MappingNode)
         result: dict[str, object] = {}
+        # What a port of type string holds is text as it is written: 1e3, 1.10 and true too.
+        written = _DEFAULTS if any(_plain(key) == "type" and _plain(value) == "string" for key, value in node.value) else ()
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _TAG + "merge":
@@ -149,6 +160,10 @@ class _Builder:
             if key in result:
                 raise InvalidInputError(f"{self.source}, line {line}: the key {key!r} is there twice")
             self.lines[(*where, key)] = line
+            if key in written and isinstance(value_node, yaml.ScalarNode) and value_node.tag in _TEXTS:
+                value_node = yaml.ScalarNode(  # noqa: PLW2901 - the same value, as text
+                    _TAG + "str", value_node.value, value_node.start_mark, value_node.end_mark, style="'"
+                )
             result[key] = self.build(value_node, (*where, key))
         return result
 

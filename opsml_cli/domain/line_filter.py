@@ -32,7 +32,7 @@ class LineFilter:
         self._expression: re.Pattern[str] | None = None
         if query.grep is not None:
             try:
-                self._expression = re.compile(query.grep)
+                self._expression = re.compile(query.grep, re.MULTILINE)
             except (re.error, RecursionError, OverflowError) as error:
                 raise UsageError(
                     f"{query.grep!r} is no regular expression: {error}",

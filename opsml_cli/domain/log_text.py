@@ -9,6 +9,8 @@ _OWN_STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(
 _ERROR = re.compile(r"\b(?:CRITICAL|FATAL|ERROR)\b|^Traceback |^\w+(?:\.\w+)*(?:Error|Exception)\b", re.ASCII)
 _WARNING = re.compile(r"\bWARN(?:ING)?\b|^\S+:\d+: \w*Warning:", re.ASCII)
 _SEARCHED = 500  # characters
+_TRACEBACK = "Traceback (most recent call last):"
+_LONGEST_BLOCK = 6000  # characters
 
 
 def split_time(text: str) -> tuple[float | None, str]:
@@ -35,3 +37,29 @@ def level_named(value: object) -> str:
     return {"warn": "warning", "critical": "error", "fatal": "error"}.get(
         text, text if text in ("debug", "info", "warning", "error") else "info"
     )
+
+
+class Blocks:
+    """Puts the lines of one stream together that belong together: a traceback is one message, with its level and its words."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._size = 0
+
+    def feed(self, line: str) -> list[str]:
+        """The messages that are whole now that `line` came."""
+        if not self._open:
+            if line.startswith(_TRACEBACK):
+                self._open, self._size = [line], len(line)
+                return []
+            return [line]
+        inside = line[:1] in (" ", "\t", "|", "+") and self._size < _LONGEST_BLOCK
+        self._open.append(line)
+        self._size += len(line)
+        # The first line at the margin is the exception itself.
+        return [] if inside else self.rest()
+
+    def rest(self) -> list[str]:
+        """What is open, at the end of the stream."""
+        found, self._open, self._size = self._open, [], 0
+        return ["\n".join(found)] if found else []

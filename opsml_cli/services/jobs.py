@@ -92,7 +92,8 @@ def log_lines(workspace: Workspace, name: str, *, tail: int | None = None) -> li
         if not more:
             break
         text += more
-    lines = text.splitlines()
+    # Nothing else ends a line: neither what a progress bar draws over itself, nor a page break or a separator of Unicode.
+    lines = text.removesuffix("\n").split("\n") if text else []
     return [
         _line(name, line) for line in (lines if tail is None else lines[len(lines) - tail :] if tail < len(lines) else lines)
     ]

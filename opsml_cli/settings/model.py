@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "OPSML_"
@@ -39,6 +39,24 @@ class AzureSettings(BaseModel):
     inference_url: str | None = None
     ca_bundle: str | None = None
     longest_wait: float = Field(default=60.0, ge=0, le=3600)
+
+    @field_validator("subscription_id", "resource_group", "workspace_name", "tenant_id", "client_id", mode="before")
+    @classmethod
+    def _trimmed(cls, value: object) -> object:
+        """Without the blanks and line breaks that a copied value brings along; Azure would only say that it finds nothing."""
+        if not isinstance(value, str):
+            return value
+        found = value.strip()
+        if any(character.isspace() and character != " " for character in found) or "\0" in found:
+            raise ValueError("it holds a line break or tab")
+        return found or None
+
+    @field_validator("subscription_id", "tenant_id", "client_id")
+    @classmethod
+    def _one_word(cls, value: str | None) -> str | None:
+        if value is not None and " " in value:
+            raise ValueError("it holds a blank")
+        return value
 
     @property
     def complete(self) -> bool:

@@ -19,6 +19,7 @@ from opsml_cli.settings.model import NOT_IN_PROJECT_FILE, PREFIX, USER_ONLY, Set
 PROJECT_FILE = "opsml.toml"
 USER_FILE = "config.toml"
 STUDIO_FILE = "config.json"
+SDK_FOLDER = ".azureml"
 
 
 def layers(
@@ -32,9 +33,11 @@ def layers(
         yield Layer(str(dotenv), _dotenv(dotenv), dotenv, project=True)
     if project is not None:
         yield Layer(str(project), _toml(project), project, project=True)
-    studio = _studio(folder / STUDIO_FILE)
-    if studio is not None:
-        yield Layer(str(folder / STUDIO_FILE), {"azure": studio}, folder / STUDIO_FILE, project=True)
+    for file in _studio_files(folder):
+        studio = _studio(file)
+        if studio is not None:
+            yield Layer(str(file), {"azure": studio}, file, project=True)
+            break
     user = user_file()
     if user.is_file():
         yield Layer(str(user), _toml(user), user)
@@ -115,6 +118,13 @@ def _toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} is not UTF-8 text (byte {error.start})", fix="save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _studio_files(folder: Path) -> Iterator[Path]:
+    """Where Azure's SDK looks for a workspace's config.json: in the folder, then in `.azureml` there or further up."""
+    yield folder / STUDIO_FILE
+    for place in (folder, *folder.parents):
+        yield place / SDK_FOLDER / STUDIO_FILE
 
 
 def _studio(file: Path) -> dict[str, str] | None:

@@ -151,7 +151,8 @@ def test_registered_files_reach_a_step_under_their_own_names(local: LocalWorkspa
     local.data.register(RegisterData("odd", str(hostile)), Silent())
     path = written(
         tmp_path / "p",
-        "type: pipeline\ninputs:\n  d: {type: uri_file, path: 'azureml:table:1'}\n  e: {type: uri_file, path: 'azureml:odd:1'}\n"
+        "type: pipeline\ninputs:\n  d: {type: uri_file, path: 'azureml:table:1'}\n"
+        "  e: {type: uri_file, path: 'azureml:odd:1'}\n"
         "outputs: {o: {type: uri_folder}}\n"
         'jobs:\n  a:\n    command: >-\n      python -c "import pandas, sys; print(pandas.read_csv(sys.argv[1]).shape)"'
         " ${{inputs.d}} > ${{outputs.o}}/shape && cp ${{inputs.d}} ${{inputs.e}} ${{outputs.o}}/\n"

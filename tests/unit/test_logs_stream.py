@@ -290,3 +290,17 @@ def test_filters_hold_while_following(folder: Path, follow: Callable[..., Follow
     following = follow(level="error", grep="e")
     append(log, container(time.time(), "e") + container(time.time(), "x", "error") + container(time.time(), "yes", "error"))
     assert following.next() == "yes"
+
+
+def test_a_traceback_is_one_message() -> None:
+    from opsml_cli.domain.log_text import Blocks, level_of
+
+    printed = "before\nTraceback (most recent call last):\n  File 'a.py', line 1, in run\n    1 / 0\n"
+    printed += "ZeroDivisionError: by zero\nafter"
+    blocks = Blocks()
+    found = [message for line in printed.split("\n") for message in blocks.feed(line)]
+    assert (found[0], found[2], blocks.rest()) == ("before", "after", [])
+    assert found[1].startswith("Traceback") and found[1].endswith("by zero") and level_of(found[1]) == "error"
+    torn = Blocks()
+    assert torn.feed("Traceback (most recent call last):") == [] and torn.feed("  File 'a.py'") == []
+    assert torn.rest() == ["Traceback (most recent call last):\n  File 'a.py'"]

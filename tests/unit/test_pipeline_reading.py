@@ -230,3 +230,18 @@ def test_names_that_would_collide_or_leave_are_refused(tmp_path: Path) -> None:
         "differ in case only"
         in refused(tmp_path, "type: pipeline\njobs:\n  a: {command: echo}\n  A: {command: echo}\n").message
     )
+
+
+@pytest.mark.parametrize("text", ["y", "no", "on", "012", "1e3", "1.10", "+5", "2023-03-01", "True", "0x1F", "1_000", "~x"])
+def test_text_defaults_are_text_as_it_is_written(tmp_path: Path, text: str) -> None:
+    from opsml_cli.azureml import pipeline_files
+    from opsml_cli.documents import parse_document
+
+    words = (
+        f"type: pipeline\ninputs:\n  s: {{type: string, default: {text}}}\njobs: {{a: {{command: 'echo ${{{{inputs.s}}}}'}}}}\n"
+    )
+    value = parse_document(words, source="p.yml", folder=tmp_path).value
+    assert isinstance(value, dict) and value["inputs"]["s"] == {"type": "string", "default": text}
+    assert pipeline_files.read_text(words, tmp_path / "p.yml").component["inputs"]["s"]["default"] == text
+    number = parse_document("{type: number, default: 1e3}", source="p.yml", folder=tmp_path).value
+    assert number == {"type": "number", "default": 1000.0}

@@ -232,3 +232,24 @@ def test_every_setting_is_described(project) -> None:
     described = {name for name, _, _ in settings.environment_variables()}
     fields = {"workspace", "local.path", *(f"azure.{field}" for field in settings.AzureSettings.model_fields)}
     assert described == {settings.variable(tuple(field.split("."))) for field in fields}
+
+
+def test_the_sdks_own_config_is_read(project) -> None:
+    place = project / ".azureml"
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps({"subscription_id": "s", "resource_group": "r", "workspace_name": "w"}))
+    below = project / "a" / "b"
+    below.mkdir(parents=True)
+    for folder in (project, below):
+        loaded = settings.load({}, cwd=folder)
+        assert loaded.azure_complete() and loaded.origins["azure.workspace_name"] == str(place / "config.json")
+    (project / "config.json").write_text(json.dumps({"subscription_id": "s", "resource_group": "r", "workspace_name": "own"}))
+    assert settings.load({}, cwd=project).settings.azure.workspace_name == "own"
+
+
+def test_blanks_around_ids_are_trimmed_and_blanks_inside_are_named(project) -> None:
+    loaded = settings.load({"OPSML_AZURE__SUBSCRIPTION_ID": "  sub-id\n", "OPSML_AZURE__RESOURCE_GROUP": "\trg "}, cwd=project)
+    assert (loaded.settings.azure.subscription_id, loaded.settings.azure.resource_group) == ("sub-id", "rg")
+    for text in ("sub id", "sub\nid"):
+        with pytest.raises(ConfigError, match="subscription_id"):
+            settings.load({"OPSML_AZURE__SUBSCRIPTION_ID": text}, cwd=project)

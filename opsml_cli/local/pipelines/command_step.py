@@ -224,7 +224,13 @@ class _Follower:
                 if len(self._rest) > 1 << 16:
                     lines, self._rest = [*lines, self._rest], b""
                 for line in lines:
-                    self._say(line.decode("utf-8", "replace").rstrip("\r"))
+                    self._tell(line)
         if whole and self._rest:
-            self._say(self._rest.decode("utf-8", "replace"))
+            self._tell(self._rest)
             self._rest = b""
+
+    def _tell(self, line: bytes) -> None:
+        """What a progress bar draws over itself are lines too: each with its own time and step."""
+        parts = line.decode("utf-8", "replace").rstrip("\r").split("\r")
+        for part in parts if len(parts) == 1 else filter(None, parts):
+            self._say(part)

@@ -134,6 +134,9 @@ class Runs:
         with self._store.read() as connection:
             record = job_records.load(connection, name)
             run = records.load_run(connection, name)
+        if record is not None and run is None and record.job.kind is JobKind.PIPELINE:
+            # It ended before its pipeline was put together: there are no steps, and its error says why.
+            return _run_view(job_process.settle(self._layout, self._store, record).job, self._workspace, None, ())
         if record is None or run is None:
             raise NotFoundError(f"no pipeline run {name!r}", fix="opsml jobs list shows what there is")
         record = job_process.settle(self._layout, self._store, record)
@@ -145,21 +148,21 @@ class Runs:
         return _run_view(record.job, self._workspace, run, steps)
 
 
-def _run_view(job: Job, workspace: str, run: RunRecord, steps: Sequence[StepRecord]) -> PipelineRun:
+def _run_view(job: Job, workspace: str, run: RunRecord | None, steps: Sequence[StepRecord]) -> PipelineRun:
     return PipelineRun(
         run=job.name,
-        pipeline=run.pipeline,
-        version=run.version,
+        pipeline=run.pipeline if run is not None else None,
+        version=run.version if run is not None else None,
         status=job.status,
         steps=tuple(_step_view(step) for step in steps),
-        outputs={name: value.uri or str(value) for name, value in run.outputs.items()},
+        outputs={name: value.uri or str(value) for name, value in run.outputs.items()} if run is not None else {},
         experiment=job.experiment,
         created_at=job.created_at,
         workspace=workspace,
         started_at=job.started_at,
         ended_at=job.ended_at,
         duration_seconds=job.duration_seconds,
-        inputs={name: plain(value) for name, value in run.inputs.items()},
+        inputs={name: plain(value) for name, value in run.inputs.items()} if run is not None else {},
         error=job.error,
     )
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain import names
 from opsml_cli.domain.data import DataAsset, DataType
 from opsml_cli.domain.model import Model
 from opsml_cli.local import data_records

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
-from opsml_cli.domain.log_text import level_named, level_of
+from opsml_cli.domain.log_text import Blocks, level_named, level_of
 from opsml_cli.local.processes import start_time
 from opsml_cli.local.serving.host import frames
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
@@ -184,18 +184,20 @@ class HostProcess:
     # What it prints
 
     def _read(self, stream: IO[bytes]) -> None:
-        rest = b""
+        rest, blocks = b"", Blocks()
         with stream:
             while data := os.read(stream.fileno(), 1 << 16):
                 *lines, rest = (rest + data).split(b"\n")
                 if len(rest) > _LINE_BYTES:
                     lines, rest = [*lines, rest], b""
                 for line in lines:
-                    self._line(line)
+                    self._line(line, blocks)
             if rest:
-                self._line(rest)
+                self._line(rest, blocks)
+            for text in blocks.rest():
+                self._report(level_of(text), text)
 
-    def _line(self, line: bytes) -> None:
+    def _line(self, line: bytes, blocks: Blocks) -> None:
         text = line.decode("utf-8", "replace").rstrip("\r")
         if not text.strip():
             return
@@ -203,7 +205,8 @@ class HostProcess:
             self._report(*message)
             return
         self._last = [*self._last[-50:], text]
-        self._report(level_of(text), text)
+        for message_text in blocks.feed(text):
+            self._report(level_of(message_text), message_text)
 
 
 def _message(text: str) -> tuple[str, str] | None:
