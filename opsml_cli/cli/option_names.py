@@ -16,7 +16,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--target-column=",
         "--dry-run",
     ),
-    "data profile": ("--target-column=",),
+    "data profile": (
+        "--target-column=",
+    ),
     "train automl": (
         "--data=",
         "--target-column=",
@@ -121,17 +123,27 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--level=",
         "--container",
     ),
-    "endpoints start": ("--dry-run",),
-    "endpoints stop": ("--dry-run",),
-    "endpoints keys": ("--reveal",),
+    "endpoints start": (
+        "--dry-run",
+    ),
+    "endpoints stop": (
+        "--dry-run",
+    ),
+    "endpoints keys": (
+        "--reveal",
+    ),
     "endpoints rotate-keys": (
         "--key=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "endpoints traffic": ("--dry-run",),
-    "endpoints rollback": ("--dry-run",),
+    "endpoints traffic": (
+        "--dry-run",
+    ),
+    "endpoints rollback": (
+        "--dry-run",
+    ),
     "endpoints delete": (
         "--deployment=",
         "--yes",
@@ -184,8 +196,12 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
-    "insights enable": ("--dry-run",),
-    "insights disable": ("--dry-run",),
+    "insights enable": (
+        "--dry-run",
+    ),
+    "insights disable": (
+        "--dry-run",
+    ),
     "insights show": (
         "--since=",
         "--watch",
@@ -224,8 +240,12 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--wait-timeout=",
         "--dry-run",
     ),
-    "pipeline show": ("--version=",),
-    "pipeline url": ("--curl",),
+    "pipeline show": (
+        "--version=",
+    ),
+    "pipeline url": (
+        "--curl",
+    ),
     "pipeline delete": (
         "--version=",
         "--yes",
@@ -250,10 +270,18 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-f=",
         "--dry-run",
     ),
-    "schedules list": ("--enabled",),
-    "schedules enable": ("--dry-run",),
-    "schedules disable": ("--dry-run",),
-    "schedules trigger": ("--dry-run",),
+    "schedules list": (
+        "--enabled",
+    ),
+    "schedules enable": (
+        "--dry-run",
+    ),
+    "schedules disable": (
+        "--dry-run",
+    ),
+    "schedules trigger": (
+        "--dry-run",
+    ),
     "schedules delete": (
         "--yes",
         "-y",
@@ -280,7 +308,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
-    "jobs report": ("--save=",),
+    "jobs report": (
+        "--save=",
+    ),
     "models register": (
         "--version=",
         "--trust",
@@ -288,7 +318,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--tag=",
         "--dry-run",
     ),
-    "models download": ("--to=",),
+    "models download": (
+        "--to=",
+    ),
     "models explain": (
         "--sample=",
         "--data=",
@@ -316,7 +348,9 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
-    "local env": ("--shell=",),
+    "local env": (
+        "--shell=",
+    ),
     "init": (
         "--subscription-id=",
         "--resource-group=",
