@@ -75,6 +75,8 @@ class AzureModels:
         source = Path(spec.path).expanduser().absolute()
         if spec.format is not ModelFormat.MLFLOW:
             return self._register_custom(spec, source)
+        if source.is_file():
+            return self._register_file(spec, source)
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
         held = self._versions.find(AssetRef(name, spec.version))
@@ -167,6 +169,16 @@ class AzureModels:
         raise _elsewhere("explains no models", spec.model, f"opsml -w local models explain {spec.model.name}")
 
     # --- registering
+
+    def _register_file(self, spec: RegisterModel, source: Path) -> RegisteredModel:
+        """A model file: wrapped into a folder in MLflow format, by a process of this machine that loads it."""
+        from opsml_cli.content import model_file
+
+        kind = model_file.kind_of(source)
+        if not spec.trust:
+            raise _untrusted(spec, f"it is a {kind} file, and loading it may run what it holds")
+        with model_file.wrapped(source, spec.example) as folder:
+            return self.register(replace(spec, path=str(folder), example=()))
 
     def _register_custom(self, spec: RegisterModel, source: Path) -> RegisteredModel:
         """Any file or folder, which only a scoring script reads: it lies below AZUREML_MODEL_DIR under its own name."""

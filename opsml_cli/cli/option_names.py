@@ -64,6 +64,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--model=",
         "--environment=",
         "--env-var=",
+        "--input-example=",
         "--sample-request=",
         "--job=",
         "--endpoint=",

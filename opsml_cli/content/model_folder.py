@@ -95,7 +95,9 @@ def read_manifest(folder: Path) -> Manifest:
     from opsml_cli.documents import read_document
 
     if not folder.is_dir():
-        raise NotFoundError(f"no model folder {folder}", fix="give the folder that holds the file MLmodel")
+        raise NotFoundError(
+            f"no model folder or file {folder}", fix="give the folder that holds the file MLmodel, or a model file"
+        )
     if not (folder / MANIFEST).is_file():
         raise InvalidInputError(
             f"{folder} is no model in MLflow format: it has no file {MANIFEST}",

@@ -154,7 +154,9 @@ class DeploymentSettings:
     @property
     def without_local_effect(self) -> tuple[str, ...]:
         """The keys that are given and mean nothing on one machine."""
+        queue = None if self.requests is None else self.requests.queue_wait_ms
         given = {
+            "request_settings.max_queue_wait_ms": queue,
             "liveness_probe": self.liveness,
             "readiness_probe": self.readiness,
             "model_mount_path": self.model_mount_path,

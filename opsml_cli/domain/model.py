@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from opsml_cli.domain.deployment import ModelFormat
@@ -53,6 +53,7 @@ class Model:
 @dataclass(frozen=True, slots=True)
 class RegisterModel:
     """Register a folder in MLflow format, or with `format` CUSTOM any file or folder, which only a scoring script can read.
+    A model file of a known library is wrapped; rows of `example` show what it takes, where the file itself does not say.
     `trust` is needed for what opsml did not make."""
 
     name: str
@@ -63,6 +64,7 @@ class RegisterModel:
     tags: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     format: ModelFormat = ModelFormat.MLFLOW
+    example: Sequence[Mapping[str, object]] = ()
 
 
 @dataclass(frozen=True, slots=True)

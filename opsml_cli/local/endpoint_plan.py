@@ -11,7 +11,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import DeploymentState, DeploySpec
 from opsml_cli.domain.errors import NotAllowedError, UnsupportedError, UsageError
 from opsml_cli.local.clock import now
-from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release, Script
+from opsml_cli.local.endpoint_records import RUNNING, DeploymentRecord, EndpointRecord, Release, RequestSettings, Script
 
 if TYPE_CHECKING:
     from opsml_cli.domain.model import Model
@@ -46,7 +46,15 @@ def release_of(
         instance_type=spec.instance_type,
         script=script,
         environment=dict(environment or {}),
+        request_settings=_requests(spec),
     )
+
+
+def _requests(spec: DeploySpec) -> RequestSettings:
+    asked = spec.settings.requests
+    if asked is None:
+        return RequestSettings()
+    return RequestSettings(None if asked.timeout_ms is None else asked.timeout_ms / 1000, asked.concurrency)
 
 
 def check(spec: DeploySpec) -> None:

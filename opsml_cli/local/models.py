@@ -99,6 +99,8 @@ class LocalModels:
 
             return custom_models.register(self._layout, self._store, self, spec)
         source = Path(spec.path).expanduser().absolute()
+        if source.is_file():
+            return self._register_file(spec, source)
         manifest = model_folder.read_manifest(source)
         found = model_folder.folder_hash(source)
         with self._store.read() as connection:
@@ -137,6 +139,20 @@ class LocalModels:
             return RegisteredModel(self._value(name, version, now(), planned, facts), unchanged=False)
         with self.stage(source, name) as staged, self._store.write() as connection:
             return RegisteredModel(self.adopt(connection, staged, name, facts, spec.version), unchanged=False)
+
+    def _register_file(self, spec: RegisterModel, source: Path) -> RegisteredModel:
+        """A model file: wrapped into a folder in MLflow format, by a process that loads it."""
+        from opsml_cli.content import model_file
+
+        kind = model_file.kind_of(source)
+        if not spec.trust:
+            raise NotAllowedError(
+                f"{spec.path} was not made by opsml, and loading a model file may run what it holds",
+                cause=f"it is a {kind} file",
+                fix="if you trust where it comes from, run the same command with --trust",
+            )
+        with model_file.wrapped(source, spec.example) as folder:
+            return self.register(replace(spec, path=str(folder), example=()))
 
     def next_version(self, name: str) -> str:
         """The number that the next version of `name` gets, unless somebody is quicker."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.deployment import CodeSource, DeploymentSettings, EnvironmentSource, ModelFormat, ModelSource
 from opsml_cli.domain.durations import format_duration
-from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint, RawRequest
+from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint, RawRequest, Row
 from opsml_cli.domain.errors import (
     CancelledError,
     InvalidInputError,
@@ -36,7 +36,7 @@ MANIFEST = "MLmodel"
 class DeployRequest:
     """What `deploy` was asked. `model` is `name[:version]`, a path, or None for the best model of `job` (None: of the newest
     finished training; with `code`: for a script that needs none). `sample` is a request that the deployment must answer with
-    200 before it gets traffic."""
+    200 before it gets traffic; `example` are rows that show what a model file takes."""
 
     model: str | ModelSource | None = None
     job: str | None = None
@@ -53,6 +53,7 @@ class DeployRequest:
     variables: Mapping[str, str] = field(default_factory=dict)
     settings: DeploymentSettings = field(default_factory=DeploymentSettings)
     sample: RawRequest | None = None
+    example: Sequence[Row] = ()
 
 
 def deploy(
@@ -125,6 +126,7 @@ def resolve(workspace: Workspace, request: DeployRequest, progress: Progress) ->
             tags=source.tags,
             dry_run=request.dry_run,
             format=source.format or _format(path, request),
+            example=request.example,
         )
     )
     if not registered.unchanged and not request.dry_run:

@@ -20,7 +20,9 @@ from opsml_cli.services.deploy import deploy as deploy_model
 if TYPE_CHECKING:
     from opsml_cli.domain.deployment import CodeSource, EndpointSpec, EnvironmentSource
     from opsml_cli.domain.deployment_yaml import DeploymentFile
-    from opsml_cli.domain.endpoint import RawRequest
+    from opsml_cli.domain.endpoint import RawRequest, Row
+
+_EXAMPLE_ROWS = 100
 
 
 def deploy(
@@ -64,6 +66,10 @@ def deploy(
             metavar="NAME[=VALUE]",
             help="An environment variable of the script; without a value it is taken from opsml's own environment. Repeatable.",
         ),
+    ] = None,
+    input_example: Annotated[
+        str | None,
+        typer.Option("--input-example", metavar="FILE|NAME[:V]", help="Rows that a model file takes, where it does not say."),
     ] = None,
     sample_request: Annotated[
         str | None,
@@ -138,6 +144,7 @@ def deploy(
         environment=_environment(environment),
         variables=_variables(session, env_var or ()),
         sample=_sample(sample_request),
+        example=_example(session, input_example),
     )
     configured: EndpointSpec | None = None
     if file:
@@ -267,6 +274,19 @@ def _variables(session: Session, texts: Sequence[str]) -> Mapping[str, str]:
             raise UsageError(f"--env-var {name} is given twice")
         found[name] = value
     return found
+
+
+def _example(session: Session, text: str | None) -> Sequence[Row]:
+    """The first rows of a file, or of registered data."""
+    if text is None:
+        return ()
+    if Path(text).expanduser().exists() or "/" in text or "." in text:
+        from opsml_cli.tables import read_rows
+
+        return list(read_rows(text))[:_EXAMPLE_ROWS]
+    from opsml_cli.domain.names import parse_ref
+
+    return session.workspace.data.sample(parse_ref(text, "data name"), _EXAMPLE_ROWS)
 
 
 def _sample(path: str | None) -> RawRequest | None:

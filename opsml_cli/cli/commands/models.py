@@ -44,7 +44,9 @@ def show(session: Session, model: ModelRef) -> Model:
 def register(
     session: Session,
     name: Annotated[str, typer.Argument(help="The model's name.")],
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder in MLflow format: it holds the file MLmodel.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A folder in MLflow format, with its file MLmodel; or a model file.")
+    ],
     version: Annotated[str | None, typer.Option("--version", help="The version; the next number unless given.")] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="The folder was not trained by opsml, and its code may run here.")
@@ -54,6 +56,8 @@ def register(
     dry_run: options.DryRun = False,
 ) -> RegisteredModel:
     """Register a model folder in MLflow format as a new immutable version.
+
+    A model file of scikit-learn (.pkl, .joblib, .skops), LightGBM, XGBoost, CatBoost or ONNX is wrapped into such a folder.
 
     Example: opsml models register churn ./mlflow-model --trust
     """
