@@ -101,7 +101,7 @@ def wrapped(path: Path, example: Sequence[Mapping[str, object]] = ()) -> Iterato
 
 def _run(path: Path, kind: str, request: Wrapping, answer: Path) -> None:
     # What the model prints, and the library's warnings, are nobody's result.
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
     document = {
         "source": request.source,
         "kind": request.kind,

@@ -34,6 +34,11 @@ def main() -> None:
         answer = refusal.answer
     except ModuleNotFoundError as error:
         answer = _missing(error)
+    except AttributeError as error:
+        answer = {"error": f"it does not load: {error}"[:500]}
+        if "Can't get attribute" in str(error):
+            answer["cause"] = "it was saved by a program whose own classes or functions it needs"
+            answer["fix"] = "put them into a module beside a scoring script: --code DIR"
     except BaseException as error:  # whatever loading foreign content raises, exits among them
         answer = {"error": f"it does not load: {type(error).__name__}: {error}"[:500]}
     Path(request["answer"]).write_text(json.dumps(answer), "utf-8")
@@ -298,6 +303,9 @@ def _settle(folder: Path) -> None:
     document = yaml.safe_load(manifest.read_text("utf-8"))
     for key in _VOLATILE:
         document.pop(key, None)
+    for flavor in document["flavors"].values():
+        if isinstance(flavor.get("skops_trusted_types"), list):  # in the order of a set
+            flavor["skops_trusted_types"].sort()
     manifest.write_text(yaml.safe_dump(document, sort_keys=True), "utf-8")
 
 

@@ -23,7 +23,7 @@ from opsml_cli.domain.deployment import (
     ProbeSettings,
     RequestSettings,
 )
-from opsml_cli.domain.endpoint import DeploymentState, RawRequest
+from opsml_cli.domain.endpoint import DeploymentState, RawRequest, ScoreRequest
 from opsml_cli.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, UsageError, WorkFailedError
 from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
@@ -227,3 +227,19 @@ def test_azures_files_are_deployed(workspace: Workspace, files: Path) -> None:
         assert done.unchanged is unchanged
         assert done.endpoint.traffic == {"blue": 100}
         assert answer(workspace, "from-files") == [5, 10, "mm"]
+
+
+@pytest.mark.slow
+def test_a_model_file_is_wrapped_and_answers(workspace: Workspace, tmp_path: Path) -> None:
+    import lightgbm
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame({"one": np.arange(100.0), "two": np.arange(100.0) % 7})
+    booster = lightgbm.train({"verbose": -1, "min_data_in_leaf": 5}, lightgbm.Dataset(frame, frame["two"]), 3)
+    booster.save_model(tmp_path / "booster.txt")
+    request = DeployRequest(model=str(tmp_path / "booster.txt"), endpoint="wrapped", trust=True)
+    done = deploy(workspace, request, Silent(), timeout=60)
+    assert (done.deployment.state, done.deployment.model.name) == (DeploymentState.SUCCEEDED, "booster")
+    found = workspace.online_endpoints.score("wrapped", ScoreRequest(frame.head(3).to_dict("records")))
+    assert found.predictions == pytest.approx(booster.predict(frame.head(3)).tolist())
