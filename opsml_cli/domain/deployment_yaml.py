@@ -321,6 +321,7 @@ def model_source(text: str, folder: Path, where: Where = ()) -> ModelSource:
         raise FieldError(
             where, f"{text!r} lies in a registry", "copy it into the workspace first: az ml model share, or download"
         )
+    _inline(text, where)
     found = _MODEL_ID.match(text)
     if found is not None:
         text = f"azureml:{found['name']}:{found['version']}"
@@ -354,6 +355,7 @@ def _environment(fields: Fields, folder: Path) -> EnvironmentSource | None:
     if value is None:
         return None
     if isinstance(value, str):
+        _inline(value, (*fields.where, "environment"))
         return EnvironmentSource(EnvironmentKind.NAMED, reference=value)
     section = Fields(value, (*fields.where, "environment"))
     if "channels" in section or "dependencies" in section:
@@ -409,6 +411,11 @@ def _routes(fields: Fields) -> Routes | None:
 
 
 # Values
+
+
+def _inline(text: str, where: Where) -> None:
+    if text.startswith("file:"):
+        raise FieldError(where, f"{text!r} is a YAML file of its own", "write what it holds here")
 
 
 def _path(text: str, folder: Path) -> str:
