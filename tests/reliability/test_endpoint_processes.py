@@ -89,6 +89,7 @@ class Scripts:
         *,
         files: Mapping[str, str] | None = None,
         seconds: float | None = None,
+        concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
         instances: int = 1,
     ) -> None:
@@ -105,7 +106,7 @@ class Scripts:
             shutil.rmtree(code)
         operations = self.workspace.online_endpoints
         spec = DeploySpec(None, self.endpoint, deployment, instance_count=instances)
-        settings = RequestSettings(timeout_seconds=seconds)
+        settings = RequestSettings(seconds, concurrency)
         operations.attach(spec, script=script, environment=environment, request_settings=settings)
         found = wait_ready(self.workspace, self.endpoint, deployment)
         ready = next(each for each in found.deployments if each.name == deployment)
@@ -187,6 +188,7 @@ def load(client: Client, body: bytes | str, clients: int = 4) -> Iterator[tuple[
 # Names
 
 
+@pytest.mark.slow
 def test_two_models_with_a_module_of_the_same_name_never_mix(place: LocalWorkspace, tmp_path: Path) -> None:
     for offset in (100, 200):
         offset_model(place, tmp_path / str(offset), offset)
@@ -310,7 +312,7 @@ _HARD = {
 }
 
 
-@pytest.mark.parametrize("how", _HARD)
+@pytest.mark.parametrize("how", [pytest.param("sleeps", marks=pytest.mark.slow), "holds the interpreter's lock"])
 def test_hosts_end_with_a_front_that_is_killed_whatever_they_do(place: LocalWorkspace, how: str) -> None:
     if "lock" in how and sys.platform != "linux":
         pytest.skip("the kernel's help is Linux's")
@@ -354,7 +356,9 @@ def test_a_script_that_writes_beside_itself_starts_again(place: LocalWorkspace) 
 # Fronts
 
 
-@pytest.mark.parametrize("killed", ["leader", "worker", "each in turn"])
+@pytest.mark.parametrize(
+    "killed", [pytest.param("leader", marks=pytest.mark.slow), pytest.param("worker", marks=pytest.mark.slow), "each in turn"]
+)
 def test_no_connection_is_refused_while_a_front_is_killed(
     place: LocalWorkspace, tmp_path_factory: pytest.TempPathFactory, killed: str
 ) -> None:
@@ -443,6 +447,7 @@ def test_a_killed_host_fails_nothing_but_the_request_in_it(place: LocalWorkspace
     assert statuses.count(502) <= 2
 
 
+@pytest.mark.slow
 def test_mirrored_requests_reach_a_host_and_nobody_waits_for_it(place: LocalWorkspace, tmp_path: Path) -> None:
     scripts, seen = Scripts(place, "mirrored"), tmp_path / "seen"
     scripts.deploy("blue", "def init(): pass\ndef run(body): return 1")
@@ -455,3 +460,31 @@ def test_mirrored_requests_reach_a_host_and_nobody_waits_for_it(place: LocalWork
         assert client.ask("1") == (200, 1, "blue")
         assert time.perf_counter() - started < 0.5
     until(seen.exists)
+
+
+def test_more_requests_than_a_deployment_takes_are_refused_and_those_still_coming_do_not_count(place: LocalWorkspace) -> None:
+    scripts = Scripts(place, "bounded")
+    scripts.deploy("blue", "import time\ndef init(): pass\ndef run(body): time.sleep(0.3); return 1", concurrency=1)
+    client = Client(place, "bounded")
+    uri = urlsplit(place.online_endpoints.get("bounded").scoring_uri or "")
+    key = place.online_endpoints.keys("bounded").primary
+    coming = []
+    for _ in range(8):
+        connection = http.client.HTTPConnection(uri.hostname or "", uri.port, timeout=10)
+        connection.putrequest("POST", "/score")
+        headers = {"Authorization": f"Bearer {key}", "azureml-model-deployment": "blue", "Content-Length": "5"}
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"1")
+        coming.append(connection)
+    assert client.ask("1", "blue")[0] == 200
+    statuses: list[int] = []
+    asking = [threading.Thread(target=lambda: statuses.append(client.ask("1", "blue")[0])) for _ in range(6)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert statuses.count(200) == 2  # as on Azure: twice as many as an instance may have at once
+    assert statuses.count(429) == 4
+    for each in coming:
+        each.close()

@@ -162,6 +162,7 @@ class HostGroup:
         self._waiting: deque[asyncio.Future[_Link]] = deque()
         self._users = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = 0  # whose bodies have come: one that is still coming keeps nobody else waiting
         self._pending_bytes = 0
         self._retired: Callable[[], None] | None = None
 
@@ -315,14 +316,16 @@ class HostGroup:
         """The reply of a host. BusyError at once; UnavailableError when none was free within `seconds`; HostTimeoutError when
         it took longer than `seconds` to answer, HostGoneError when it ended meanwhile."""
         size = len(request.body)
-        if self._users > self._bounds.requests or self._pending_bytes > self._bounds.waiting_bytes:
+        if self._admitted >= self._bounds.requests or self._pending_bytes > self._bounds.waiting_bytes:
             raise BusyError
         loop = self._loop or self._take_loop()
+        self._admitted += 1
         self._pending_bytes += size
         try:
             link = await self._free_link(loop, loop.time() + seconds)
             return await link.ask(request, loop, loop.time() + seconds)
         finally:
+            self._admitted -= 1
             self._pending_bytes -= size
 
     async def _free_link(self, loop: asyncio.AbstractEventLoop, deadline: float) -> _Link:
