@@ -129,8 +129,8 @@ def prove(scorer: CompiledScorer, cases: Sequence[Mapping[str, Any]]) -> int:
 
 def _compare(scorer: CompiledScorer, rows: list[dict[str, Any]], case: Mapping[str, Any], part: slice) -> None:
     try:
-        results = scorer.score(rows, False)
-        probabilities = scorer.score(rows, True) if case["probabilities"] is not None else None
+        results = _finite(scorer.score(rows, False))
+        probabilities = _finite(scorer.score(rows, True)) if case["probabilities"] is not None else None
     except BadRequest as refusal:
         if case["error"] is None:
             raise UnequalError(f"it refuses what the original answers: {refusal.message}") from refusal

@@ -76,7 +76,7 @@ class Normalize:
             norms = np.sqrt(np.einsum("ij,ij->i", numbers, numbers))
         else:
             norms = np.max(np.abs(numbers), axis=1)
-        norms[norms == 0.0] = 1.0
+        norms[norms < 10 * np.finfo(np.float64).eps] = 1.0  # as scikit-learn treats zeros
         return Block(block.size, numbers / norms[:, None])
 
 
@@ -166,7 +166,7 @@ class Bins:
 
     def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
         self._edges = [artifact.array(name) for name in document["edges"]]  # the inner edges of each feature
-        self._hot = document["hot"]
+        self._hot, self._side = document["hot"], document["side"]
         self._sizes = [len(edges) + 1 for edges in self._edges]
         if self._hot:
             self.outputs = numeric([f.sources for f, size in zip(inputs, self._sizes, strict=True) for _ in range(size)])
@@ -177,7 +177,7 @@ class Bins:
     def run(self, block: Block) -> Block:
         codes = np.empty(block.numbers.shape)
         for place, edges in enumerate(self._edges):
-            codes[:, place] = np.searchsorted(edges, block.numbers[:, place], side="right")
+            codes[:, place] = np.searchsorted(edges, block.numbers[:, place], side=self._side)
         if not self._hot:
             return Block(block.size, codes)
         result = np.zeros((block.size, sum(self._sizes)))

@@ -97,12 +97,16 @@ LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "doubled": lambda raw: _pair(expit(2 * raw)),
     "single_logistic": _single_logistic,
     "single_softmax": _single_softmax,
+    "single_expit": lambda raw: _single_logistic(raw)[:, 1:],
     "exp": _exp,
+    "ada": lambda raw: softmax(raw / (raw.shape[1] - 1)),
+    "ada_pair": lambda raw: _halved((raw[:, 1:] - raw[:, :1]) / 2),
     "expit": expit,
 }
 _DECISIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "above": lambda raw: (raw[:, 0] > 0).astype(np.intp),
     "from": lambda raw: (raw[:, 0] >= 0).astype(np.intp),
+    "second": lambda raw: (raw[:, 1] - raw[:, 0] > 0).astype(np.intp),
     "largest": lambda raw: raw.argmax(axis=1),
 }
 
@@ -113,13 +117,17 @@ class NoProbabilitiesError(Exception):
 
 class Scored:
     """A model of raw scores. `link` makes probabilities or values of them; `decide` labels: by the raw scores, or, with
-    "probable", by the probabilities."""
+    "probable", by the probabilities. `decision` is what decision_function gives where that is not
+    `raw`."""
 
     def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
         from . import raws
 
         self.raw = raws.raw(document["raw"], artifact, inputs)
         self.link, self.decide = document["link"], document["decide"]
+        self._decision: raws.Raw | None = None
+        self._document = document
+        self._other_raw: Callable[[], raws.Raw] = lambda: raws.raw(document["decision"], artifact, inputs)
         self.classes: list[Any] | None = document["classes"]
         self._link = LINKS[self.link] if self.link is not None else None
         self._flat = document.get("flat", True)
@@ -133,7 +141,10 @@ class Scored:
         return self._linked(self.raw(block))
 
     def decision(self, block: Block) -> np.ndarray:
-        return self.raw(block)
+        if self._decision is None:
+            self._decision = self.raw if self._document.get("decision") is None else self._other_raw()
+        raw = self._decision(block)
+        return raw[:, 1:] - raw[:, :1] if raw.shape[1] == 2 and self.classes is not None and len(self.classes) == 2 else raw
 
     def codes(self, block: Block) -> np.ndarray:
         raw = self.raw(block)

@@ -87,9 +87,44 @@ class Leaves:
         return np.asarray(np.add.accumulate(first, axis=1)[:, -1])
 
 
+class Oblivious:
+    """CatBoost's symmetric trees: at each level one question for the whole tree, (levels, trees) `features` and float32
+    `borders`; the answers are the bits of the leaf's number. A missing value counts as the lowest number, of the features
+    `high` as the highest."""
+
+    def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
+        self._inputs = inputs
+        self._features = artifact.array(document["features"]).astype(np.intp)
+        self._borders = artifact.array(document["borders"])
+        self._offsets = artifact.array(document["offsets"]).astype(np.intp)
+        self._values, self._start = artifact.array(document["values"]), artifact.array(document["start"])
+        self._high = document["high"]
+
+    def __call__(self, block: Block) -> np.ndarray:
+        step = max(1, 1_000_000 // self._features.shape[1])
+        parts = [self._part(block.numbers[start : start + step]) for start in range(0, block.size, step)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _part(self, given: np.ndarray) -> np.ndarray:
+        numbers = given.astype(np.float32)
+        for place in self._high:
+            column = numbers[:, place]
+            column[np.isnan(column)] = np.inf
+        leaves = np.broadcast_to(self._offsets, (len(numbers), len(self._offsets))).copy()
+        for level, (features, borders) in enumerate(zip(self._features, self._borders, strict=True)):
+            leaves += (numbers[:, features] > borders) * np.intp(1 << level)
+        return np.asarray(self._values[leaves].sum(axis=1) + self._start)
+
+
 def raw(document: Document, artifact: Artifact, inputs: Layout) -> Raw:
     """The scores that a document describes."""
-    from . import neighbours
+    from . import examples
 
-    kinds: dict[str, Callable[..., Raw]] = {"linear": Linear, "boosted": Boosted, "leaves": Leaves, **neighbours.KINDS}
+    kinds: dict[str, Callable[..., Raw]] = {
+        "linear": Linear,
+        "boosted": Boosted,
+        "leaves": Leaves,
+        "oblivious": Oblivious,
+        **examples.KINDS,
+    }
     return kinds[document["op"]](document, artifact, inputs)

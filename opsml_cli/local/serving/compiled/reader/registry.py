@@ -16,12 +16,16 @@ def transformers() -> dict[str, TransformerReader]:
 
 @cache
 def predictors() -> dict[str, PredictorReader]:
-    from . import compose, gradient_boosting, linear, meta, trees
+    from . import catboost, compose, examples, lightgbm, linear, meta, networks, trees, xgboost
 
     return {
         **compose.PREDICTORS,
         **linear.PREDICTORS,
         **trees.PREDICTORS,
-        **gradient_boosting.PREDICTORS,
+        **lightgbm.PREDICTORS,
+        **xgboost.PREDICTORS,
+        **catboost.PREDICTORS,
+        **examples.PREDICTORS,
+        **networks.PREDICTORS,
         **meta.PREDICTORS,
     }

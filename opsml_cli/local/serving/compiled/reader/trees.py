@@ -46,7 +46,7 @@ def by_leaves(
     flow: Flow,
     *,
     start: Any,
-    divisor: int = 1,
+    divisor: float = 1,
     groups: Sequence[int] | None = None,
     dtype: Any = np.float64,
     single: bool = True,
@@ -78,6 +78,13 @@ def tree_of(tree: Any) -> Tree:
     )
 
 
+def remapped(tree: Tree, features: Sequence[int]) -> Tree:
+    """The tree of an estimator that reads only some of the features."""
+    places = np.asarray(features)
+    tree.feature = np.where(tree.left < 0, 0, places[np.maximum(tree.feature, 0)])
+    return tree
+
+
 def _one_target(model: Any) -> None:
     if getattr(model, "n_outputs_", 1) != 1 and hasattr(model, "classes_"):
         raise UnknownError(f"{name_of(model)} classifies several targets")
@@ -90,7 +97,7 @@ def _takes_nan(estimator: Any) -> bool:
     return bool(supports(np.zeros((1, estimator.n_features_in_))))
 
 
-def _leaf_values(estimator: Any, tree: Tree) -> np.ndarray:
+def leaf_values(estimator: Any, tree: Tree) -> np.ndarray:
     """(leaves, k): class shares, or a value for each target."""
     values = np.asarray(estimator.tree_.value, dtype=np.float64)[tree.leaves]
     if not hasattr(estimator, "classes_"):
@@ -105,7 +112,7 @@ def _leaf_values(estimator: Any, tree: Tree) -> np.ndarray:
 
 def forest_raw(reading: Reading, estimators: Sequence[Any], flow: Flow, divisor: int) -> Document:
     trees = [tree_of(each.tree_) for each in estimators]
-    values = [_leaf_values(each, tree) for each, tree in zip(estimators, trees, strict=True)]
+    values = [leaf_values(each, tree) for each, tree in zip(estimators, trees, strict=True)]
     outputs = values[0].shape[1]
     if outputs == 1:
         for tree, value in zip(trees, values, strict=True):

@@ -1,4 +1,4 @@
-"""LightGBM, XGBoost and CatBoost."""
+"""LightGBM, by the text that it writes itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _lightgbm_classifier(reading: Reading, model: Any, flow: Flow) -> Document:
         raise UnknownError("LGBMClassifier with an objective of its own")
     raw = _lightgbm_raw(reading, model._Booster, flow, model)
     link = "none" if raw["outputs"] > 1 else "pair"
-    return scored(raw, link, classes=labels(model), decide="probable")
+    return {**scored(raw, link, classes=labels(model), decide="probable"), "decision": {**raw, "kind": 1}}
 
 
 def _lightgbm_regressor(reading: Reading, model: Any, flow: Flow) -> Document:
