@@ -63,12 +63,12 @@ def example_of(frame: pd.DataFrame) -> dict[str, Any]:
     raise AssertionError("every row lacks a value")
 
 
-def compiled(native: Any, frame: pd.DataFrame, folder: Path, method: str = "predict") -> CompiledScorer:
+def compiled(native: Any, frame: pd.DataFrame, folder: Path, seconds: float = 30.0) -> CompiledScorer:
     """The compiled form, proven; AssertionError with the reason when the model does not compile."""
-    original = FrameOriginal(native, columns_of(frame), example_of(frame), method)
+    original = FrameOriginal(native, columns_of(frame), example_of(frame))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        outcome = compile_model(original, folder)
+        outcome = compile_model(original, folder, seconds)
     assert outcome.reason is None, outcome.reason
     scorer = load(folder)
     given = json_rows(frame.head(100))
@@ -129,4 +129,10 @@ def target(frame: pd.DataFrame, kind: str, seed: int = 0) -> np.ndarray:
         return np.where(score > np.median(score), "yes", "no")
     if kind == "three":
         return np.digitize(score, np.quantile(score, [0.33, 0.66])) * 10
+    if kind == "binary numbers":
+        return (score > np.median(score)).astype(int)
+    if kind == "three numbers":
+        return np.digitize(score, np.quantile(score, [0.33, 0.66]))
+    if kind == "values":
+        return np.stack([score, score**2], axis=1)
     raise AssertionError(kind)

@@ -21,7 +21,7 @@ from .reader.draws import drawn, edges
 from .reader.flow import Column, Flow, Reading, UnknownError
 
 PROOF = "proof.json"
-_SECONDS = 4.0  # that the original may be asked for
+ASKING_SECONDS = 4.0
 _TYPES = {
     "long": "integer",
     "integer": "integer",
@@ -41,20 +41,20 @@ class Outcome:
     size: int = 0
 
 
-def compile_model(original: Original, folder: Path) -> Outcome:
+def compile_model(original: Original, folder: Path, seconds: float = ASKING_SECONDS) -> Outcome:
     """Write the compiled form of `original` and its proof into `folder`. Never raises for what a model holds: the reason says
-    what is not compiled. Nothing is proven yet: see `load`."""
+    what is not compiled. Nothing is proven yet: see `load`. `seconds`: how long the original may be asked for answers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _compiled(original, folder)
+            return _compiled(original, folder, seconds)
     except (UnknownError, TooLargeError) as error:
         return Outcome(str(error))
     except Exception as error:
         return Outcome(f"{type(error).__name__} while reading the model: {error}")
 
 
-def _compiled(original: Original, folder: Path) -> Outcome:
+def _compiled(original: Original, folder: Path, seconds: float) -> Outcome:
     columns = [_column(original, column) for column in original.columns]
     if not columns:
         raise UnknownError("the model has no signature of named columns")
@@ -76,7 +76,7 @@ def _compiled(original: Original, folder: Path) -> Outcome:
         "single": reading.single or any(column["type"] == "float" for column in columns),
     }
     writer.save(folder, document)
-    cases = _asked(original, columns, reading.points)
+    cases = _asked(original, columns, reading.points, seconds)
     (folder / PROOF).write_text(json.dumps({"cases": cases}), encoding="utf-8")
     return Outcome(None, writer.size)
 
@@ -151,10 +151,12 @@ def _cell(original: Original, rows: list[dict[str, Any]], name: str) -> str:
     raise UnknownError(f"a missing value of the column {name!r} becomes {value!r}")
 
 
-def _asked(original: Original, columns: Sequence[Mapping[str, Any]], points: Mapping[int, Sequence[Any]]) -> list[Any]:
+def _asked(
+    original: Original, columns: Sequence[Mapping[str, Any]], points: Mapping[int, Sequence[Any]], seconds: float
+) -> list[Any]:
     """Rows with the original's answers, or its refusal."""
     schema = schema_of(columns)
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + seconds
     cases: list[Any] = []
     base = _base(original)
     _ask(original, schema, [base], cases)

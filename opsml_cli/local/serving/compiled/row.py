@@ -267,20 +267,26 @@ class _General:
         if self._proba_only:
             return self.probabilities()
         try:
-            if self._final.classes is not None:
-                return self._final.classes[int(self._final.codes(self._block)[0])]
-            value = self._final.values(self._block).tolist()[0]
+            with np.errstate(all="ignore"):  # as in the general way
+                value = self._value()
         except (Refusal, NoProbabilitiesError) as refusal:
             raise LookupError from refusal
-        if isinstance(value, list) or not math.isfinite(value):
+        if isinstance(value, list) or (isinstance(value, float) and not math.isfinite(value)):
             raise LookupError
         return value
+
+    def _value(self) -> object:
+        if self._final.classes is not None:
+            return self._final.classes[int(self._final.codes(self._block)[0])]
+        found: object = self._final.values(self._block).tolist()[0]
+        return found
 
     def probabilities(self) -> list[float]:
         if self._final.classes is None:
             raise LookupError("a regression model has no probabilities")
         try:
-            row: list[float] = self._final.proba(self._block)[0].tolist()
+            with np.errstate(all="ignore"):
+                row: list[float] = self._final.proba(self._block)[0].tolist()
         except (Refusal, NoProbabilitiesError) as refusal:
             raise LookupError from refusal
         return row
