@@ -171,19 +171,19 @@ class Reader:
             return 0
         for place, field in enumerate(fields):
             name = field.name if field.name is not None else (frame.columns[place] if place < len(frame.columns) else None)
-            if name is None or name not in frame.columns or field.type not in ("long", "integer", "boolean", "float", "double"):
+            if name is None or name not in frame.columns or field.type not in _EXPECTED:
                 continue
             series = frame[name]
             kind = series.dtype.kind
             if kind == "i" and field.type not in ("integer", "boolean"):
                 continue
-            if kind == "f" and field.type == "double":
+            if (kind == "f" and field.type == "double") or (kind not in "OT" and field.type == "string"):
                 continue
             values = series.tolist()
             index = refused(values, field.type)
             if index is not None:
                 raise _wrong(values[index], index, str(name), field.type)
-            if kind not in "iufb":
+            if kind not in "iufb" and field.type in _NUMERIC:
                 converted += sum(isinstance(value, str) for value in values)
         return converted
 
@@ -297,7 +297,13 @@ def _float_changes(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value) and abs(value) > FLOAT32
 
 
+def _text_changes(value: Any) -> bool:
+    """MLflow passes structures through in a column of texts."""
+    return isinstance(value, list | dict)
+
+
 _CHANGES: Mapping[str, Callable[[Any], bool]] = {
+    "string": _text_changes,
     "long": _integer_changes(INT64),
     "integer": _integer_changes(INT32),
     "boolean": _boolean_changes,
