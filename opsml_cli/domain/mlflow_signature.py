@@ -25,8 +25,8 @@ KINDS: Mapping[str, str] = {
     "datetime": "datetime",
     "string": "string",
 }
-# pandas reads one format a column, no time zone, and nanoseconds of 64 bits.
-DATE_TIME = r"^(1[7-9]|2[01])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+_TIME = "A date or time as ISO 8601 text without a time zone, all of a column in one format"
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\n?$"
 INT32 = 1 << 31
 INT64 = 1 << 63
 FLOAT32 = 3.4028234663852886e38
@@ -156,7 +156,7 @@ _EXAMPLES: Mapping[str, Any] = {
     "float": 1.0,
     "double": 1.0,
     "boolean": True,
-    "datetime": "2026-01-31T00:00:00",
+    "datetime": "2026-01-28T00:00:00",
     "string": "text",
     "binary": "dGV4dA==\n",
 }
@@ -192,10 +192,10 @@ def input_schemas(signature: Signature) -> dict[str, JsonSchema]:
     cells = [cell(field.spec, field.required) for field in signature.inputs]
     listed: JsonSchema = {"type": "array", "prefixItems": cells, "minItems": len(cells), "maxItems": len(cells)}
     listed["description"] = "Values in the order of the columns."
-    split: JsonSchema = {"index": {"type": "array", "maxItems": 0}}
+    index: JsonSchema = {"type": "array", "description": "The rows' labels: one a row"}
     if not signature.names:
         table = {"type": "object", "required": ["data"], "additionalProperties": False}
-        table["properties"] = {"data": _list({"$ref": "#/components/schemas/ListRow"})}
+        table["properties"] = {"index": index, "data": _list({"$ref": "#/components/schemas/ListRow"})}
         rows = _list({"$ref": "#/components/schemas/ListRow"})
         return {"InputData": {"anyOf": [table, rows]}, "Rows": rows, "ListRow": listed}
     names = list(signature.names)
@@ -206,7 +206,7 @@ def input_schemas(signature: Signature) -> dict[str, JsonSchema]:
         "required": [str(field.name) for field in signature.inputs if field.required],
     }
     # An array of exactly these names, in a form that client generators understand.
-    split = {
+    split: JsonSchema = {
         "type": "object",
         "required": ["columns", "data"],
         "additionalProperties": False,
@@ -218,7 +218,7 @@ def input_schemas(signature: Signature) -> dict[str, JsonSchema]:
                 "minItems": len(names),
                 "maxItems": len(names),
             },
-            "index": {"type": "array", "items": {"type": "integer"}, "description": "The rows' labels: one a row"},
+            "index": index,
             "data": _list({"$ref": "#/components/schemas/ListRow"}),
         },
     }
@@ -234,7 +234,7 @@ def _tensor_schemas(signature: Signature) -> dict[str, JsonSchema]:
     named = {"type": "object", "description": "Tensors by name", "properties": properties, "required": list(properties)}
     single = {str(field.name): _without_batch(field.spec) for field in signature.inputs}
     rows = _list({"type": "object", "properties": single, "required": list(single)})
-    return {"InputData": named, "Rows": rows}
+    return {"InputData": named, "Rows": {"anyOf": [rows, named]}}
 
 
 def _without_batch(spec: Mapping[str, Any]) -> JsonSchema:
@@ -301,8 +301,8 @@ _CELLS: Mapping[str, JsonSchema] = {
     },
     "boolean": {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}]},
     "string": {"type": ["string", "null"]},
-    "datetime": {"type": ["string", "null"], "pattern": DATE_TIME},
-    "binary": {"type": "string", "contentEncoding": "base64", "pattern": "^([A-Za-z0-9+/]{4})*$"},
+    "datetime": {"type": ["string", "null"], "description": _TIME},
+    "binary": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
 }
 _INNER: Mapping[str, JsonSchema] = {
     "long": _INTEGER,
@@ -311,7 +311,7 @@ _INNER: Mapping[str, JsonSchema] = {
     "float": {"type": "number", "description": "With a decimal point: 1.0, not 1"},
     "boolean": {"type": "boolean"},
     "string": {"type": "string"},
-    "datetime": {"type": "string", "pattern": DATE_TIME},
+    "datetime": {"type": "string", "description": _TIME},
     "binary": {"type": "string"},
 }
 _TENSOR_CELLS: Mapping[str, JsonSchema] = {

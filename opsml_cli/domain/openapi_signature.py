@@ -144,7 +144,7 @@ def _older(schema: Any) -> Any:
         return _older({**variants[0], **rest})
     answer: Document = {}
     for name, value in schema.items():
-        if name in _DROPPED:
+        if name in _DROPPED or (name == "required" and not value):
             continue
         if name == "$ref":
             answer[name] = str(value).replace("#/components/schemas/", "#/definitions/")

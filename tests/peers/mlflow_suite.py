@@ -56,7 +56,9 @@ def servers(python: Path, folder: Path) -> Iterator[dict[str, str]]:
     names = models(folder)
     addresses: dict[str, str] = {}
     with ExitStack() as stack:
-        for share in ([name for name in names if name != SECOND_VERSION], [SECOND_VERSION]):
+        for share in ([name for name in names if name != SECOND_VERSION], [name for name in names if name == SECOND_VERSION]):
+            if not share:
+                continue
             command = [str(python), str(HERE / "mlflow_server.py"), str(folder), *share]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=QUIET)
             stack.callback(process.wait)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 LOADER = "opsml_tabular_model"
 DATA = Path("data") / "data"  # in a model folder: what `scoring.load` reads
-_TYPES = {"integer": "long", "number": "double", "boolean": "boolean", "string": "string", "datetime": "datetime"}
+# A long column of MLflow refuses null, a boolean one reads it as false, and a double one refuses pandas' whole numbers: "any" is
+# what takes all that the model itself takes, so that MLflow's server and frames of any making are answered as ours are.
+_TYPES = {"integer": "any", "number": "double", "boolean": "any", "string": "string", "datetime": "datetime"}
 AGREEMENT = 1e-9
 _MOST_EXAMPLE_COLUMNS = 2000  # MLflow reads an example column by column, at every load
 
@@ -148,10 +150,11 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name)}" for name in ("mlflow-skinny", "lightgbm", "numpy", "pandas")]
 
 
-def _mlflow_type(column: Mapping[str, Any]) -> str:
-    if column["type"] == "integer" and column.get("gaps"):
-        return "double"  # a pandas integer column cannot hold a missing value
-    return _TYPES[str(column["type"])]
+def _mlflow_type(column: Mapping[str, Any]) -> Any:
+    from mlflow.types.schema import AnyType
+
+    kind = _TYPES[str(column["type"])]
+    return AnyType() if kind == "any" else kind
 
 
 def _output_type(classes: Sequence[Any]) -> str:
@@ -171,10 +174,10 @@ def example_frame(columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     values: dict[str, Any] = {}
     for column in columns:
-        value, wanted = column["example"], _mlflow_type(column)
-        values[column["name"]] = [
-            float(value) if wanted == "double" else pd.Timestamp(value) if wanted == "datetime" else value
-        ]
+        value, kind = column["example"], column["type"]
+        # Azure's scoring casts each column to the type of the example's: only a float holds a missing number.
+        number = kind in ("integer", "number")
+        values[column["name"]] = [float(value) if number else pd.Timestamp(value) if kind == "datetime" else value]
     return pd.DataFrame(values)
 
 

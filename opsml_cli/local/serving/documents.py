@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from opsml_cli.domain import openapi
+from opsml_cli.domain import mlflow_signature, openapi, openapi_signature
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.routing import Live
 
@@ -37,7 +37,7 @@ def _made(endpoint: str, live: Live, version: str, host: str, deployments: tuple
                 {"host": host, "schemes": ["http"]} if version == "2" else {"servers": [{"url": f"http://{host}"}]}
             )
             return {**own, **place}
-        if not live.scorer.schema.columns:
+        if live.scorer.description.signature is None and not live.scorer.schema.columns:
             return _of_a_script(endpoint, host, version)
     service = openapi.Service(
         endpoint=endpoint,
@@ -50,6 +50,12 @@ def _made(endpoint: str, live: Live, version: str, host: str, deployments: tuple
         url=f"http://{host}",
         example_results=live.example_results,
     )
+    if isinstance(live.scorer, HostGroup) and live.scorer.description.signature is not None:
+        described = live.scorer.description
+        signature = mlflow_signature.of_document(described.signature or {})
+        example = None if described.example is None else json.loads(described.example)
+        make = openapi_signature.swagger2 if version == "2" else openapi_signature.document
+        return make(service, signature, example, described.reply)
     return openapi.swagger2(service) if version == "2" else openapi.document(service)
 
 

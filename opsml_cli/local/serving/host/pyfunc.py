@@ -95,6 +95,9 @@ class PyfuncResponder:
         )
 
     def answer(self, request: HostRequest) -> HostReply:
+        refusal = _refused_media(request)
+        if refusal is not None:
+            return refusal
         dialect = None
         try:
             body = _parsed(request.body)
@@ -258,6 +261,22 @@ def _failed(error: BaseException) -> HostReply:
     if isinstance(error, pyfunc_result.NoJsonError):
         message = str(error)
     return HostReply(500, json.dumps({"error": {"code": "model_failed", "message": message}}).encode())
+
+
+def _refused_media(request: HostRequest) -> HostReply | None:
+    """415 for what is no JSON in UTF-8. No content type at all passes."""
+    headers = dict(request.headers)
+    media, _, parameters = headers.get("content-type", "application/json").lower().partition(";")
+    media = media.strip()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        message = "the content type is application/json"
+    elif "charset" in parameters and "utf-8" not in parameters and "utf8" not in parameters:
+        message = "the charset is utf-8"
+    elif headers.get("content-encoding", "identity").strip().lower() != "identity":
+        message = "send the body without a content encoding"
+    else:
+        return None
+    return HostReply(415, json.dumps({"error": {"code": "unsupported_media_type", "message": message}}).encode())
 
 
 def _parsed(body: bytes) -> Any:
