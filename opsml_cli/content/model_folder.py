@@ -113,18 +113,20 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         tuple(str(name) for name in flavors),
         loader if isinstance(loader, str) else None,
-        _signature(value.get("signature")),
+        _signature(value.get("signature"), value.get("metadata")),
     )
 
 
-def _signature(value: object) -> Signature | None:
+def _signature(value: object, metadata: object) -> Signature | None:
     if not isinstance(value, Mapping):
         return None
-    return Signature(inputs=_columns(value.get("inputs")), outputs=_columns(value.get("outputs")))
+    told = metadata.get("column_types") if isinstance(metadata, Mapping) else None
+    types = {str(name): str(kind) for name, kind in told.items()} if isinstance(told, Mapping) else {}
+    return Signature(inputs=_columns(value.get("inputs"), types), outputs=_columns(value.get("outputs"), {}))
 
 
-def _columns(text: object) -> tuple[ModelColumn, ...]:
-    """MLflow writes columns as JSON text; tensors have no columns and stay empty."""
+def _columns(text: object, types: Mapping[str, str]) -> tuple[ModelColumn, ...]:
+    """MLflow writes columns as JSON text; tensors have no columns and stay empty. `types` say more where MLflow says any."""
     if not isinstance(text, str):
         return ()
     try:
@@ -135,8 +137,15 @@ def _columns(text: object) -> tuple[ModelColumn, ...]:
         return ()
     return tuple(
         ModelColumn(
-            str(column.get("name", position)), str(column.get("type", "any")), column.get("required", True) is not False
+            str(column.get("name", position)),
+            _type(column, types),
+            column.get("required", True) is not False,
         )
         for position, column in enumerate(columns)
         if isinstance(column, Mapping) and column.get("type") != "tensor"
     )
+
+
+def _type(column: Mapping[str, object], types: Mapping[str, str]) -> str:
+    given = str(column.get("type", "any"))
+    return types.get(str(column.get("name")), given) if given == "any" else given

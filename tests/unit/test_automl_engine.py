@@ -90,6 +90,8 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 frame = pandas.DataFrame([{"age": 44, "score": 0.5, "job": "student"}, {"age": 20, "score": None, "job": "admin"}])
 chances = model.predict(frame, params={"method": "predict_proba"})
 print(json.dumps([model.predict(frame).tolist(), chances.tolist()]))
+for age in ([None, 20], [float("nan"), 20.0], [44.0, 20.0], ["44", "20"]):
+    assert len(model.predict(frame.assign(age=age))) == 2
 assert not any(name.partition(".")[0] == "opsml_cli" for name in sys.modules)
 """
 

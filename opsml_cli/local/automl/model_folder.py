@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 LOADER = "opsml_tabular_model"
 DATA = Path("data") / "data"  # in a model folder: what `scoring.load` reads
-# A long column of MLflow refuses null, a boolean one reads it as false, and a double one refuses pandas' whole numbers: "any" is
-# what takes all that the model itself takes, so that MLflow's server and frames of any making are answered as ours are.
-_TYPES = {"integer": "any", "number": "double", "boolean": "any", "string": "string", "datetime": "datetime"}
+_TYPES = {"integer": "long", "number": "double", "boolean": "boolean", "string": "string", "datetime": "datetime"}
+# A long column of MLflow refuses null, a boolean one reads it as false, and a double one refuses pandas' whole numbers: only
+# "any" takes all that the model itself takes, so that MLflow's server and frames of any making are answered as ours are.
+_OPEN = ("integer", "boolean")
 AGREEMENT = 1e-9
 _MOST_EXAMPLE_COLUMNS = 2000  # MLflow reads an example column by column, at every load
 
@@ -128,6 +129,8 @@ def save(folder: Path, data: Path, columns: Sequence[Mapping[str, Any]], example
             signature=ModelSignature(inputs=inputs, outputs=outputs, params=params),
             input_example=None,
             pip_requirements=requirements(),
+            # What the columns hold, for whoever shows them: the signature says "any" of some.
+            metadata={"column_types": {str(column["name"]): _TYPES[str(column["type"])] for column in columns}},
         )
         if len(columns) <= _MOST_EXAMPLE_COLUMNS:
             _add_example(folder, example)
@@ -153,8 +156,7 @@ def requirements() -> list[str]:
 def _mlflow_type(column: Mapping[str, Any]) -> Any:
     from mlflow.types.schema import AnyType
 
-    kind = _TYPES[str(column["type"])]
-    return AnyType() if kind == "any" else kind
+    return AnyType() if column["type"] in _OPEN else _TYPES[str(column["type"])]
 
 
 def _output_type(classes: Sequence[Any]) -> str:
