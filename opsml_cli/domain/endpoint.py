@@ -126,12 +126,13 @@ class Baked:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What `deploy` ends with. `canary` None: it was none."""
+    """What `deploy` ends with. `canary` None: it was none. `notes` say what is not as it was asked for."""
 
     endpoint: OnlineEndpoint
     deployment: Deployment
     unchanged: bool
     canary: Baked | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

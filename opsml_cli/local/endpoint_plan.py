@@ -31,9 +31,14 @@ class Plan:
 
 
 def release_of(
-    model: Model | None, spec: DeploySpec, script: Script | None = None, environment: Mapping[str, str] | None = None
+    model: Model | None,
+    spec: DeploySpec,
+    script: Script | None = None,
+    environment: Mapping[str, str] | None = None,
+    python: str | None = None,
 ) -> Release:
-    """The release of `model` that `spec` asks for; `model` None: of a script alone. UsageError for a wrong word."""
+    """The release of `model` that `spec` asks for; `model` None: of a script alone. `python` is the interpreter of foreign code
+    (None: this one). UsageError for a wrong word."""
     check(spec)
     return Release(
         revision=os.urandom(16).hex(),
@@ -47,6 +52,7 @@ def release_of(
         script=script,
         environment=dict(environment or {}),
         request_settings=_requests(spec),
+        python=python,
     )
 
 

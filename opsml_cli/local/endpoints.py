@@ -79,6 +79,8 @@ class LocalEndpoints:
     # Deploying
 
     def begin_deploy(self, spec: DeploySpec) -> Deployed:
+        from opsml_cli.local.environments.choosing import packages_of
+
         endpoint_plan.check(spec)
         model = None if spec.model is None else self._models().get(spec.model)
         if model is not None and (refusal := endpoint_plan.distrust(model)) is not None:
@@ -86,11 +88,12 @@ class LocalEndpoints:
         if not spec.dry_run:  # before anything is kept in the endpoint's folder
             self._servers.clear_leftovers(spec.endpoint)
         script = endpoint_scripts.prepare(self._layout, self._store, spec, model)
-        release = endpoint_plan.release_of(model, spec, script, spec.variables)
+        packages = packages_of(spec, model)
+        release = endpoint_plan.release_of(model, spec, script, spec.variables, packages.python)
         if spec.dry_run:
             with self._store.read() as connection:
                 plan = endpoint_plan.planned(endpoint_records.read(connection, spec.endpoint), spec, release)
-            return self._deployed(plan)
+            return replace(self._deployed(plan), notes=packages.notes)
         endpoint_keys.ensure(self._layout, spec.endpoint)
         with self._store.write() as connection:
             before = endpoint_records.read(connection, spec.endpoint)
@@ -98,7 +101,7 @@ class LocalEndpoints:
             plan = endpoint_plan.planned(before, spec, release)
             if not plan.unchanged:
                 endpoint_records.save(connection, plan.record)
-        return self._begun(plan, generation)
+        return replace(self._begun(plan, generation), notes=packages.notes)
 
     def attach(
         self,

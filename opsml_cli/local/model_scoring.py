@@ -47,6 +47,7 @@ def _own(model: Model, rows: list[dict[str, Any]], request: ScoreRequest) -> _Sc
 
 
 def _foreign(root: Path, model: Model, rows: list[dict[str, Any]], request: ScoreRequest) -> _Scored:
+    from opsml_cli.local.environments.choosing import unmet_of
     from opsml_cli.local.serving.hosting import copies
     from opsml_cli.local.serving.hosting import rows as hosted
     from opsml_cli.local.serving.hosting.process import HostFailedError
@@ -61,7 +62,12 @@ def _foreign(root: Path, model: Model, rows: list[dict[str, Any]], request: Scor
             seconds = time.perf_counter() - started
             return predictions, probabilities, session.description.classes if request.proba else (), seconds
     except HostFailedError as error:
-        raise ContractError(f"model {model.name}:{model.version}: {error}", cause=_cause(lines)) from error
+        told = unmet_of(Path(model.path))
+        raise ContractError(
+            f"model {model.name}:{model.version}: {error}",
+            cause=told or _cause(lines),
+            fix=f"opsml deploy {model.name}:{model.version} --environment isolated" if told else None,
+        ) from error
     except ContractError as error:
         raise ContractError(error.message, cause=error.cause or _cause(lines)) from error
 

@@ -70,7 +70,12 @@ def deploy_canary(
         progress.note(f"nothing serves behind {name} yet: all of the traffic goes to the first deployment")
         return deploy(workspace, replace(request, insights=True), progress, timeout=timeout, clock=clock), None
     served = next(each.model for each in endpoint.deployments if each.name == serving)
-    same = model is not None and request.code is None and (served.name, served.version) == (model.name, model.version)
+    same = (
+        model is not None
+        and request.code is None
+        and request.environment is None
+        and (served.name, served.version) == (model.name, model.version)
+    )
     if same and endpoint.traffic[serving] == 100:
         # Nothing new: what serves it all is this model.
         return deploy(workspace, replace(request, deployment=serving), progress, timeout=timeout, clock=clock), None

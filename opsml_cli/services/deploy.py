@@ -9,7 +9,14 @@ from pathlib import Path
 
 from opsml_cli.domain import names
 from opsml_cli.domain.clock import Clock, SystemClock
-from opsml_cli.domain.deployment import CodeSource, DeploymentSettings, EnvironmentSource, ModelFormat, ModelSource
+from opsml_cli.domain.deployment import (
+    CodeSource,
+    DeploymentSettings,
+    EnvironmentKind,
+    EnvironmentSource,
+    ModelFormat,
+    ModelSource,
+)
 from opsml_cli.domain.durations import format_duration
 from opsml_cli.domain.endpoint import Deployed, Deployment, DeploymentState, DeploySpec, OnlineEndpoint, RawRequest, Row
 from opsml_cli.domain.errors import (
@@ -92,7 +99,7 @@ def deploy(
         return _planned(workspace, spec, model)
     if request.sample is not None and not request.dry_run:
         return _sampled(workspace, spec, request.sample, progress, timeout=timeout, clock=clock or SystemClock())
-    begun = workspace.online_endpoints.begin_deploy(spec)
+    begun = _begun(workspace, spec, progress)
     if request.dry_run or not wait:
         if not request.dry_run:
             progress.note(f"deployment goes on in the background; see it with: opsml endpoints show {spec.endpoint}")
@@ -100,6 +107,17 @@ def deploy(
     if not begun.unchanged:
         progress.phase(f"Deploying {_title(spec)} as {spec.endpoint}/{spec.deployment}")
     return _followed(workspace, spec, begun, progress, timeout=timeout, clock=clock or SystemClock())
+
+
+def _begun(workspace: Workspace, spec: DeploySpec, progress: Progress) -> Deployed:
+    """Begin, and say what is not as it was asked for."""
+    source = spec.environment
+    if workspace.kind == "local" and source is not None and source.kind is not EnvironmentKind.CURRENT and not spec.dry_run:
+        progress.phase(f"Preparing the environment {source.title}")
+    begun = workspace.online_endpoints.begin_deploy(spec)
+    for note in begun.notes:
+        progress.warn(note)
+    return begun
 
 
 def resolve(workspace: Workspace, request: DeployRequest, progress: Progress) -> Model | None:
@@ -181,7 +199,7 @@ def _sampled(
     others = sum(percent for name, percent in before.traffic.items() if names.key(name) != mine) if before else 0
     has = sum(percent for name, percent in before.traffic.items() if names.key(name) == mine) if before else 0
     quiet = spec if has else replace(spec, traffic=0)
-    begun = workspace.online_endpoints.begin_deploy(quiet)
+    begun = _begun(workspace, quiet, progress)
     if not begun.unchanged:
         progress.phase(f"Deploying {_title(spec)} as {spec.endpoint}/{spec.deployment}")
     done = _followed(workspace, quiet, begun, progress, timeout=timeout, clock=clock)

@@ -76,7 +76,9 @@ def _foreign(  # noqa: PLR0917
     compiled, reason = _compiled(final)
     if compiled is None:
         group = hosts_of(root, endpoint, release, model, report, compiling=final is not None and reason is None)
-        group.open()
+        _open(group, release)
+        for note in group.description.notes:
+            report("warning", note)
         if final is not None and reason is None:
             reason = group.words.get("not_compiled")
             if reason is None and group.copy is not None and group.copy.settings.compiled is not None:
@@ -104,6 +106,21 @@ def _compiled(final: Path | None) -> tuple[compiling.Compiled | None, str | None
         return compiling.load(final), None
     except Exception as error:  # the original answers where its compiled form does not
         return None, f"{type(error).__name__}: {error}"
+
+
+def _open(group: HostGroup, release: Release) -> None:
+    """Load in the hosts; where an environment is what fails, say that."""
+    if release.python is not None and not Path(release.python).exists():
+        raise NotServableError(f"its environment is gone: there is no {release.python}; deploy it again, and it is made again")
+    try:
+        group.open()
+    except HostFailedError as error:
+        from opsml_cli.local.environments.choosing import unmet_of
+
+        told = unmet_of(Path(release.path)) if release.script is None and release.python is None else None
+        if told is None:
+            raise
+        raise HostFailedError(f"{error}; {told}") from error
 
 
 def hosts_of(
