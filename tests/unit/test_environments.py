@@ -156,6 +156,9 @@ def test_an_environment_is_that_which_is_asked_for(tmp_path: Path) -> None:
     )
     assert named.python is None
     assert "azureml:curated@latest" in named.notes[0]
+    met = write(tmp_path / "conda.yml", "dependencies: [python=3.10, {pip: [packaging, azureml-inference-server-http]}]")
+    inline = EnvironmentSource(EnvironmentKind.INLINE, image="ubuntu:22.04", file=str(met))
+    assert choosing.packages_of(spec(inline, tmp_path / "src"), None) == choosing.Packages()
     isolated = EnvironmentSource(EnvironmentKind.ISOLATED)
     with pytest.raises(UsageError, match="which packages"):
-        choosing.packages_of(spec(isolated, tmp_path), None)
+        choosing.packages_of(spec(isolated, tmp_path / "src"), None)

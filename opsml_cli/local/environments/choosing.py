@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # In the order in which they are looked for beside a script.
 _FILES = ("conda.yaml", "conda.yml", "environment.yml", "environment.yaml", "requirements.txt")
+_SERVERS = ("azureml-inference-server-http", "azureml-defaults")
 _SHOWN = 12
 
 
@@ -80,8 +82,13 @@ def _asked(spec: DeploySpec, model: Model | None, *, own: bool) -> Wanted | None
     if source.kind is EnvironmentKind.FILE:
         assert source.file is not None
         return wanted.read(Path(source.file))
-    if source.kind is EnvironmentKind.INLINE and source.conda is not None:
-        return wanted.of_conda_text(source.conda, f"the conda file of {source.title}", Path.cwd())
+    if source.kind is EnvironmentKind.INLINE:
+        found = None
+        if source.conda is not None:
+            found = wanted.of_conda_text(source.conda, f"the conda file of {source.title}", Path.cwd())
+        elif source.file is not None:
+            found = wanted.read(Path(source.file))
+        return found if found is not None and _lacks(found) else None
     if source.kind is not EnvironmentKind.ISOLATED:
         return None
     found = _beside(spec, model)
@@ -94,6 +101,14 @@ def _asked(spec: DeploySpec, model: Model | None, *, own: bool) -> Wanted | None
     return found or Wanted((), None, "the model")
 
 
+def _lacks(found: Wanted) -> bool:
+    """Whether packages of an image are missing here. Its server does not count, for opsml stands in its place; nor does the
+    Python, where all packages are there."""
+    return any(
+        re.split(r"[^A-Za-z0-9._-]", each.requirement)[0].lower() not in _SERVERS for each in unmet(replace(found, python=None))
+    )
+
+
 def _beside(spec: DeploySpec, model: Model | None) -> Wanted | None:
     if spec.code is not None:
         folder = Path(spec.code.folder)
@@ -104,6 +119,6 @@ def _beside(spec: DeploySpec, model: Model | None) -> Wanted | None:
 
 
 def _ignored(source: EnvironmentSource | None) -> tuple[str, ...]:
-    if source is None or source.kind in (EnvironmentKind.CURRENT, EnvironmentKind.ISOLATED):
+    if source is None or source.kind is EnvironmentKind.CURRENT or source.file or source.conda:
         return ()
     return (f"the environment {source.title} is Azure's: here opsml's own Python runs it; --environment FILE makes another",)
