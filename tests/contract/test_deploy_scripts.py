@@ -243,3 +243,59 @@ def test_a_model_file_is_wrapped_and_answers(workspace: Workspace, tmp_path: Pat
     assert (done.deployment.state, done.deployment.model.name) == (DeploymentState.SUCCEEDED, "booster")
     found = workspace.online_endpoints.score("wrapped", ScoreRequest(frame.head(3).to_dict("records")))
     assert found.predictions == pytest.approx(booster.predict(frame.head(3)).tolist())
+
+
+def test_the_same_file_through_the_sdk_is_the_same_resource(files: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The deployment that Azure's SDK makes of a file, and ours of the same file, as the resource manager shows both."""
+    from azure.ai.ml import load_online_deployment
+    from azure.ai.ml.entities import ManagedOnlineEndpoint
+    from azure_live import azure_workspace
+
+    (files / "deployment.yml").write_text(
+        "name: blue\nendpoint_name: twice\nmodel: {path: ./weights.json, name: weights, type: custom_model}\n"
+        "code_configuration: {code: src, scoring_script: score.py}\n"
+        "environment: {image: 'ubuntu:22.04', conda_file: conda.yml}\n"
+        "environment_variables: {UNIT: cm, N: '1'}\ninstance_type: Standard_DS3_v2\ninstance_count: 1\n"
+        "request_settings: {request_timeout_ms: 90500, max_concurrent_requests_per_instance: 2, max_queue_wait_ms: 200}\n"
+        "liveness_probe: {initial_delay: 30, period: 5}\nreadiness_probe: {timeout: 3}\napp_insights_enabled: true\n"
+        "tags: {stage: test}\ndescription: of a file\negress_public_network_access: disabled\nmodel_mount_path: /models\n"
+        "properties: {mine: '1'}\nscale_settings: {type: default}\n"
+    )
+    with azure_workspace(tmp_path_factory.mktemp("twice"), trust=True) as (workspace, emulator):
+        shown = []
+        ml = emulator.ml_client()
+        for endpoint in ("by-sdk", "by-opsml"):
+            if endpoint == "by-sdk":
+                ml.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name=endpoint, auth_mode="key")).result()
+                loaded = load_online_deployment(files / "deployment.yml", params_override=[{"endpoint_name": endpoint}])
+                ml.online_deployments.begin_create_or_update(loaded).result()
+            else:
+                _, file = deployment_files.read([str(files / "deployment.yml")], [f"endpoint_name={endpoint}"])
+                assert file is not None
+                request = DeployRequest(
+                    model=file.model, endpoint=file.endpoint, deployment=file.name, instance_type=file.instance_type,
+                    insights=file.insights, trust=True, code=file.code, environment=file.environment, variables=file.variables,
+                    settings=file.settings,
+                )  # fmt: skip
+                deploy(workspace, request, Silent(), timeout=60)
+            path = f"{{ws}}/onlineEndpoints/{endpoint}/deployments/blue"
+            found = workspace.context.rest.find(path, "2024-10-01")
+            assert found is not None
+            shown.append(_comparable(found))
+        assert shown[0] == shown[1]
+        end_all(emulator.workspace)
+
+
+def _comparable(resource: dict[str, object]) -> dict[str, object]:
+    """A deployment without what names it, and without the ids of its assets."""
+    properties = dict(resource["properties"])  # type: ignore[call-overload]
+    own = {name: value for name, value in properties["properties"].items() if not name.lower().startswith("az")}
+    code = dict(properties["codeConfiguration"])
+    code.pop("codeId")  # each names it in its own way
+    model = properties["model"].rpartition("/models/")[2]
+    tags = {name: value for name, value in resource["tags"].items() if not name.startswith("opsml.")}  # type: ignore[attr-defined]
+    return {
+        **{name: resource[name] for name in ("kind", "location", "sku")},
+        "tags": tags,
+        "properties": {**properties, "properties": own, "codeConfiguration": code, "model": model.partition("/")[0]},
+    }

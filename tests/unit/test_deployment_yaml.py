@@ -82,6 +82,7 @@ def test_a_deployment_is_read_whole() -> None:
     assert found.variables == {"A": "text", "N": "1", "EMPTY": ""}
     assert (found.instance_type, found.instance_count, found.insights) == ("Standard_DS3_v2", 2, True)
     assert set(found.settings.without_local_effect) == {
+        "request_settings.max_queue_wait_ms",
         "liveness_probe",
         "readiness_probe",
         "model_mount_path",
