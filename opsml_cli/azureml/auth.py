@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import ConfigError, NotSignedInError
+from opsml_cli.domain.proxies import usable_proxies
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenCredential
@@ -239,7 +240,9 @@ class Identity:
 
         host = url.partition("?")[0]
         try:
-            with httpx.Client(verify=client_context(self._settings.ca_bundle), timeout=30.0) as client:
+            with usable_proxies():
+                made = httpx.Client(verify=client_context(self._settings.ca_bundle), timeout=30.0)
+            with made as client:
                 answer = client.request(method, url, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotSignedInError(f"no OIDC assertion from {host}: {error}", fix="run the job again") from error

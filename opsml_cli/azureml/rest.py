@@ -15,6 +15,7 @@ from opsml_cli.azureml import errors
 from opsml_cli.azureml.context import Answer, OperationState, Place
 from opsml_cli.domain.clock import Clock, SystemClock
 from opsml_cli.domain.errors import ContractError, NotFoundError, OpsmlError
+from opsml_cli.domain.proxies import usable_proxies
 
 if TYPE_CHECKING:
     import httpx
@@ -70,12 +71,13 @@ class HttpRest:
         from opsml_cli import __version__
         from opsml_cli.azureml.tls import client_context
 
-        return httpx.Client(
-            verify=client_context(self._ca_bundle),
-            timeout=httpx.Timeout(120.0, connect=20.0),
-            follow_redirects=False,
-            headers={"User-Agent": f"opsml/{__version__}", "Accept": "application/json"},
-        )
+        with usable_proxies():
+            return httpx.Client(
+                verify=client_context(self._ca_bundle),
+                timeout=httpx.Timeout(120.0, connect=20.0),
+                follow_redirects=False,
+                headers={"User-Agent": f"opsml/{__version__}", "Accept": "application/json"},
+            )
 
     def close(self) -> None:
         if "client" in self.__dict__:
@@ -184,6 +186,7 @@ class HttpRest:
         if urlsplit(url).scheme != "https":
             raise ContractError(f"{self._shown(url)} is no https URL, so no token is sent there")
         what = f"{method} {self._shown(url)}"
+        client = self.client  # before signing in: a proxy that cannot be used would stop that too, with a worse error
         twice = method in _REPEATABLE if repeatable is None else repeatable
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         sent = dict(headers or {})
@@ -197,7 +200,7 @@ class HttpRest:
             if audience != "none":
                 sent["Authorization"] = f"Bearer {self._identity.token(self._cloud.scope(audience or 'arm'))}"
             try:
-                response = self.client.request(method, url, content=content, headers=sent)
+                response = client.request(method, url, content=content, headers=sent)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 log.debug("%s: attempt %d: %r", what, attempt, error)
                 unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and "CERTIFICATE" not in str(error)

@@ -203,7 +203,8 @@ def _silence_libraries() -> None:
     """What libraries log or warn of goes to the debug log alone: stderr is ours, and masked."""
     import logging
 
-    logging.lastResort = None
+    # Not None: then logging itself writes "No handlers could be found for logger …".
+    logging.lastResort = logging.NullHandler()
     logging.captureWarnings(True)
 
 

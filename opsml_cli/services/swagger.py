@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from opsml_cli.domain.endpoint import SwaggerFinding
 from opsml_cli.domain.errors import ContractError, NotFinishedError, OpsmlError, UnsupportedError
+from opsml_cli.domain.proxies import usable_proxies
 from opsml_cli.domain.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ def check(workspace: Workspace, name: str) -> SwaggerCheck:
     parts = urlsplit(endpoint.scoring_uri)
     import httpx
 
-    with httpx.Client(
-        base_url=f"{parts.scheme}://{parts.netloc}", timeout=TIMEOUT_SECONDS, trust_env=parts.hostname not in _LOOPBACK
-    ) as client:
+    with usable_proxies():
+        made = httpx.Client(
+            base_url=f"{parts.scheme}://{parts.netloc}", timeout=TIMEOUT_SECONDS, trust_env=parts.hostname not in _LOOPBACK
+        )
+    with made as client:
         comparison = Comparison(document, client, workspace.online_endpoints.keys(name).primary)
         try:
             findings = tuple(finding for finding, _ in zip(comparison.findings(), range(_MOST), strict=False))

@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from opsml_cli.domain.data import DataType
 from opsml_cli.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, OpsmlError, QuotaError, UsageError
+from opsml_cli.domain.proxies import usable_proxies
 
 if TYPE_CHECKING:
     from opsml_cli.domain.progress import Progress
@@ -129,7 +130,9 @@ def _download(url: str, shown: str, limits: FetchLimits) -> Iterator[bytes]:
     headers = {"Accept-Encoding": "identity", "User-Agent": "opsml"}
     received = 0
     try:
-        with httpx.Client(timeout=timeout, follow_redirects=False, headers=headers) as client:
+        with usable_proxies():
+            made = httpx.Client(timeout=timeout, follow_redirects=False, headers=headers)
+        with made as client:
             for _ in range(MAX_REDIRECTS + 1):
                 with client.stream("GET", url) as response:
                     if response.is_redirect:

@@ -273,3 +273,20 @@ def test_many_starts_at_once_make_one_service(tmp_path: Path) -> None:
         found = list(pool.map(lambda _: LocalService(workspace.layout).up(), range(4)))
         assert len({address.pid for address, _ in found}) == 1
         assert sum(started for _, started in found) <= 1
+
+
+def test_an_input_of_another_type_is_refused_by_name(caller: Caller) -> None:
+    asked = {"properties": {"InputData": {"data": {"JobInputType": "UriFolder", "Uri": "azureml:table:1"}}}}
+    status, body = caller.send("POST", "/pipelines/reads/jobs", asked)
+    assert status == 400 and "data is of type uri_file" in body["error"]["message"]
+
+
+def test_what_a_run_is_called_and_tagged_is_kept(caller: Caller) -> None:
+    asked = inputs()
+    properties = asked["properties"]
+    assert isinstance(properties, dict)
+    properties |= {"DisplayName": "Nightly", "Tags": {"team": "risk", "n": 7}}
+    status, body = caller.send("POST", "/pipelines/small/jobs", asked)
+    assert status == 201, body
+    (job,) = [job for job in caller.workspace.jobs.list() if job.display_name == "Nightly"]
+    assert job.tags == {"team": "risk", "n": "7"}

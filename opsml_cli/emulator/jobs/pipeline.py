@@ -274,6 +274,11 @@ def _opened(
         raise WireError(
             400, "The component of a pipeline job must be of type pipeline.", inner=("BadArgument", "ArgumentInvalid")
         )
+    known = _ports(specification.get("inputs") or {})
+    for name in values:
+        if name not in known:
+            message = f"The pipeline component has no input '{name}'. It has: {', '.join(known) or 'none'}."
+            raise WireError(400, message, inner=("BadArgument", "ArgumentInvalid"))
     declared = _defaults(specification.get("inputs") or {})
     produced = {
         key: common.job_output(Body({"jobOutputType": item.get("type", "uri_folder")}))

@@ -87,7 +87,5 @@ def _resolved(item: object, value: Callable[[Reference], Scalar | None]) -> obje
 
 
 def literal_text(value: Scalar) -> str:
-    """A literal as it stands in a command: booleans as YAML and JSON write them."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    """A literal as it stands in a command: booleans are True and False, as Azure's SDK sends them and Azure passes them on."""
     return repr(value) if isinstance(value, float) else str(value)

@@ -295,6 +295,7 @@ class LocalPipelines:
         given: Mapping[str, object],
         experiment: str | None,
         *,
+        labels: Labels | None = None,
         request_key: str | None = None,
         request_body: str | None = None,
     ) -> tuple[str, bool]:
@@ -309,7 +310,7 @@ class LocalPipelines:
         hashes = {key: tree.sha256 for key, tree in snapshot.trees.items()}
         values = self.resolver(remote=True).resolve(definition, given, hashes)
         run = RunRecord("", snapshot.sha256, endpoint.name, endpoint.version, values, False, request_key, request_body)
-        return self.runs.start(run, definition, snapshot, experiment)
+        return self.runs.start(run, definition, snapshot, experiment, labels)
 
     def begin_run(self, path: str, inputs: Mapping[str, str], experiment: str | None) -> PipelineRun:
         """As the port says. Inputs may name registered data, outputs of jobs, or literals."""

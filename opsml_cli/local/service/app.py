@@ -29,7 +29,8 @@ from opsml_cli.domain.errors import (
 from opsml_cli.domain.pipeline import PipelineRun
 from opsml_cli.guard import ASGIApp, Receive, Scope, Send, bearer, same_secret
 from opsml_cli.local.layout import Layout
-from opsml_cli.local.service.requests import read_trigger
+from opsml_cli.local.pipelines.runs import Labels
+from opsml_cli.local.service.requests import check_kinds, read_trigger
 from opsml_cli.local.workspace import LocalWorkspace
 
 MAX_BODY_BYTES = 1_000_000
@@ -105,8 +106,15 @@ class _Service:
         digest = hashlib.sha256(asked.encode()).hexdigest()
 
         def begin(workspace: LocalWorkspace) -> tuple[PipelineRun, bool]:
+            check_kinds(trigger, workspace.pipelines.get(name, version).inputs)
             run, made = workspace.pipelines.start_published(
-                name, version, trigger.inputs, trigger.experiment, request_key=given, request_body=digest
+                name,
+                version,
+                trigger.inputs,
+                trigger.experiment,
+                labels=Labels(display_name=trigger.display_name, tags=trigger.tags),
+                request_key=given,
+                request_body=digest,
             )
             return workspace.pipelines.run(run), made
 

@@ -18,19 +18,12 @@ from opsml_cli.domain.errors import (
 )
 from opsml_cli.local.layout import Layout
 from opsml_cli.local.service.place import ServicePlace
+from opsml_cli.local.service.requests import JOB_INPUT_TYPES
 
 if TYPE_CHECKING:
     from opsml_cli.domain.pipeline import PipelineEndpoint, PipelineInput
 
 _LITERALS = ("string", "integer", "number", "boolean")
-_JOB_INPUT_TYPES = {
-    "uri_file": "UriFile",
-    "uri_folder": "UriFolder",
-    "mltable": "MLTable",
-    "mlflow_model": "MLFlowModel",
-    "custom_model": "CustomModel",
-    "triton_model": "TritonModel",
-}
 
 
 class ServiceClient:
@@ -92,7 +85,7 @@ class ServiceClient:
 def _input_data(declared: PipelineInput | None, text: str) -> dict[str, object]:
     if declared is None or declared.type in _LITERALS:
         return {"JobInputType": "Literal", "Value": text}
-    return {"JobInputType": _JOB_INPUT_TYPES[declared.type], "Uri": text}
+    return {"JobInputType": JOB_INPUT_TYPES[declared.type], "Uri": text}
 
 
 def _error(status: int, body: Any) -> OpsmlError:
@@ -117,7 +110,7 @@ def curl_command(endpoint: PipelineEndpoint, workspace: str) -> str:
         if item.type in _LITERALS:
             data[item.name] = {"JobInputType": "Literal", "Value": default if default is not None else text}
         elif text.startswith("azureml:"):
-            data[item.name] = {"JobInputType": _JOB_INPUT_TYPES[item.type], "Uri": text}
+            data[item.name] = {"JobInputType": JOB_INPUT_TYPES[item.type], "Uri": text}
     body = json.dumps({"properties": {"InputData": data}})
     return (
         f"curl --fail-with-body --silent --show-error -X POST {shlex.quote(str(endpoint.url))} "

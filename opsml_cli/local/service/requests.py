@@ -4,21 +4,34 @@ What they may hold is less than there: registered assets, outputs of jobs, and l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.domain.fields import FieldError, Fields, dotted
+from opsml_cli.domain.pipeline import PipelineInput
 
-_URI_TYPES = ("UriFile", "UriFolder", "MLTable", "MLFlowModel", "CustomModel", "TritonModel")
+JOB_INPUT_TYPES = {
+    "uri_file": "UriFile",
+    "uri_folder": "UriFolder",
+    "mltable": "MLTable",
+    "mlflow_model": "MLFlowModel",
+    "custom_model": "CustomModel",
+    "triton_model": "TritonModel",
+}
+_URI_TYPES = tuple(JOB_INPUT_TYPES.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What a request asks for: inputs by name as literals or as `azureml:` references."""
+    """What a request asks for: inputs by name as literals or as `azureml:` references, the references' types as Azure writes
+    them, and how the run is called."""
 
     inputs: Mapping[str, object]
     experiment: str | None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    display_name: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_trigger(body: object) -> Trigger:
@@ -30,11 +43,24 @@ def read_trigger(body: object) -> Trigger:
         raise InvalidInputError(error.message, cause=error.cause) from error
 
 
+def check_kinds(trigger: Trigger, declared: Sequence[PipelineInput]) -> None:
+    """InvalidInputError for an input whose type in the request is not the pipeline's."""
+    for item in declared:
+        given = trigger.kinds.get(item.name)
+        wanted = JOB_INPUT_TYPES.get(item.type, "Literal")
+        if given is not None and given != wanted:
+            raise InvalidInputError(
+                f"the input {item.name} is of type {item.type}, and the request says {given}",
+                fix=f'send "JobInputType": "{wanted}" for {item.name}',
+            )
+
+
 def _batch(fields: Fields) -> Trigger:
     properties = fields.section("properties")
     assert properties is not None
     data = properties.section("InputData")
     inputs: dict[str, object] = {}
+    kinds: dict[str, str] = {}
     for name in () if data is None else data.keys():
         assert data is not None
         item = data.section(name)
@@ -44,7 +70,7 @@ def _batch(fields: Fields) -> Trigger:
         value = item.raw("Value") if "Value" in item else item.raw("value")
         uri = item.text("Uri") or item.text("uri")
         if kind in _URI_TYPES:
-            inputs[name] = _reference(uri, (*item.where, "Uri"))
+            inputs[name], kinds[name] = _reference(uri, (*item.where, "Uri")), str(kind)
         elif kind in ("Literal", "literal"):
             inputs[name] = _scalar(value, (*item.where, "Value"))
         else:
@@ -55,11 +81,13 @@ def _batch(fields: Fields) -> Trigger:
     if properties.raw("OutputData"):
         raise FieldError(("properties", "OutputData"), "the place of outputs cannot be chosen", "leave OutputData out")
     experiment = properties.text("ExperimentName") or properties.text("experimentName")
-    for unused in ("DisplayName", "displayName", "Tags", "tags", "Description", "description"):
+    display_name = properties.text("DisplayName") or properties.text("displayName")
+    tags = {**properties.texts("tags"), **properties.texts("Tags")}
+    for unused in ("Description", "description"):
         properties.raw(unused)
     properties.done()
     fields.done()
-    return Trigger(inputs, experiment)
+    return Trigger(inputs, experiment, kinds, display_name, tags)
 
 
 def _published(fields: Fields) -> Trigger:
@@ -79,10 +107,11 @@ def _published(fields: Fields) -> Trigger:
             )
         inputs[name] = _reference(value, where)
     experiment = fields.text("ExperimentName")
-    for unused in ("DisplayName", "Description", "RunSource", "Tags"):
+    display_name, tags = fields.text("DisplayName"), fields.texts("Tags")
+    for unused in ("Description", "RunSource"):
         fields.raw(unused)
     fields.done()
-    return Trigger(inputs, experiment)
+    return Trigger(inputs, experiment, {}, display_name, tags)
 
 
 def _reference(text: object, where: tuple[str | int, ...]) -> str:
