@@ -19,10 +19,18 @@ from opsml_cli.domain.batch import (
     InvokeBatch,
 )
 from opsml_cli.domain.clock import Clock, SystemClock
-from opsml_cli.domain.data import DataType, RegisterData
+from opsml_cli.domain.data import DataType, RegisterData, Registered
 from opsml_cli.domain.deployment import CodeSource
 from opsml_cli.domain.durations import format_duration
-from opsml_cli.domain.errors import CancelledError, ConflictError, NotFinishedError, NotFoundError, UsageError, WorkFailedError
+from opsml_cli.domain.errors import (
+    CancelledError,
+    ConflictError,
+    InvalidInputError,
+    NotFinishedError,
+    NotFoundError,
+    UsageError,
+    WorkFailedError,
+)
 from opsml_cli.domain.job import JobState
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Progress
@@ -80,6 +88,8 @@ def deploy(
         if spec.model is None:
             raise UsageError("--endpoint is missing", fix="give --endpoint NAME")
         spec = replace(spec, endpoint=_endpoint_of(spec.model.name))
+    if workspace.kind == "local" and spec.code is not None and spec.environment is not None:
+        progress.note("the environment is for Azure: here the script runs in the Python that opsml runs in")
     begun = workspace.batch_endpoints.begin_deploy(spec)
     if spec.dry_run or not wait or begun.deployment.state.finished:
         return _settled(begun)
@@ -147,11 +157,13 @@ def run(
         if not wait:
             raise UsageError("--out waits for the run", fix="leave --no-wait out, or copy later: opsml jobs download RUN")
         _check_free(Path(out), force=force)
-    if spec.deployment is not None:
-        deployment_of(workspace.batch_endpoints.get(spec.endpoint), spec.deployment)
-    else:
-        workspace.batch_endpoints.get(spec.endpoint)
-    data = None if given.source is None else _data(workspace, spec.endpoint, given.source, progress, dry_run=spec.dry_run)
+    endpoint = workspace.batch_endpoints.get(spec.endpoint)
+    wanted = spec.deployment or endpoint.default
+    deployment = None if wanted is None else deployment_of(endpoint, wanted)
+    script = deployment is not None and deployment.scoring_script is not None
+    data = None
+    if given.source is not None:
+        data = _data(workspace, endpoint.name, given.source, progress, script=script, dry_run=spec.dry_run)
     if data is None and given.source is not None:  # a dry run of a path: nobody can know more before it is registered
         return BatchResult(_planned(workspace, spec, given.source))
     spec = replace(spec, data=data, inputs=given.inputs)
@@ -170,8 +182,10 @@ def run(
     return BatchResult(ended, _copied(workspace, ended, Path(out)) if out is not None else ())
 
 
-def _data(workspace: Workspace, endpoint: str, source: str, progress: Progress, *, dry_run: bool) -> AssetRef | None:
-    """The registered data that `source` means, the version fixed now."""
+def _data(
+    workspace: Workspace, endpoint: str, source: str, progress: Progress, *, script: bool, dry_run: bool
+) -> AssetRef | None:
+    """The registered data that `source` means, the version fixed now. A `script` takes files of any kind."""
     path = Path(source).expanduser()
     if not _is_path(source, path):
         found = workspace.data.get(names.parse_ref(source, "data name"))
@@ -185,13 +199,28 @@ def _data(workspace: Workspace, endpoint: str, source: str, progress: Progress, 
         if not any(each.is_file() for each in path.rglob("*")):
             raise UsageError(f"the folder {source} holds no files")
     name = f"{re.sub(r'[^A-Za-z0-9_-]', '-', endpoint)}-{suffix}"
-    registered = workspace.data.register(RegisterData(name, str(path), type=kind, dry_run=dry_run), progress)
+    try:
+        registered = workspace.data.register(RegisterData(name, str(path), type=kind, dry_run=dry_run), progress)
+    except InvalidInputError:
+        if not script or kind is not DataType.URI_FILE:
+            raise
+        registered = _alone(workspace, f"{name.removesuffix(suffix)}folder", path, progress, dry_run=dry_run)
     asset = registered.asset
     if dry_run:
         return AssetRef(asset.name, asset.version) if registered.unchanged else None
     if not registered.unchanged:
         progress.note(f"registered {source} as data {asset.name}:{asset.version}")
     return AssetRef(asset.name, asset.version)
+
+
+def _alone(workspace: Workspace, name: str, path: Path, progress: Progress, *, dry_run: bool) -> Registered:
+    """A file that is no table, registered as a folder that holds it alone."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="opsml-") as folder:
+        shutil.copyfile(path, Path(folder) / path.name)
+        return workspace.data.register(RegisterData(name, folder, type=DataType.URI_FOLDER, dry_run=dry_run), progress)
 
 
 def _is_path(text: str, path: Path) -> bool:

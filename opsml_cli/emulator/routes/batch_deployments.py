@@ -271,8 +271,7 @@ ROUTES = (
         _ONE,
         put,
         "write",
-        note="a registered MLflow model, a scoring script (with `local up --trust`), or a pipeline component; retries and "
-        "concurrency are without effect",
+        note="a registered MLflow model, a scoring script (with `local up --trust`), or a pipeline component",
     ),
     Route("PATCH", _ONE, patch, "write"),
     Route("DELETE", _ONE, delete, "write"),
