@@ -187,9 +187,9 @@ def _data(
 ) -> AssetRef | None:
     """The registered data that `source` means, the version fixed now. A `script` takes files of any kind."""
     path = Path(source).expanduser()
-    if not _is_path(source, path):
-        found = workspace.data.get(names.parse_ref(source, "data name"))
-        return AssetRef(found.name, found.version)
+    found = _registered(workspace, source, path, progress)
+    if found is not None:
+        return found
     if not path.exists():
         raise NotFoundError(f"no file or folder {source}", fix="check the path, or name registered data as NAME[:VERSION]")
     kind, suffix = DataType.URI_FILE, "input"
@@ -223,13 +223,21 @@ def _alone(workspace: Workspace, name: str, path: Path, progress: Progress, *, d
         return workspace.data.register(RegisterData(name, folder, type=DataType.URI_FOLDER, dry_run=dry_run), progress)
 
 
-def _is_path(text: str, path: Path) -> bool:
-    """A name of registered data has neither separator nor suffix."""
+def _registered(workspace: Workspace, source: str, path: Path, progress: Progress) -> AssetRef | None:
+    """The registered data of that name; None when `source` is a path. Where both are there it is the data."""
     try:
-        names.parse_ref(text)
+        ref = names.parse_ref(source, "data name")
     except UsageError:
-        return True
-    return path.is_dir() and ":" not in text and text.endswith("/")
+        return None
+    try:
+        found = workspace.data.get(ref)
+    except NotFoundError:
+        if path.exists():
+            return None
+        raise
+    if path.exists():
+        progress.note(f"{source} is the registered data {found.name}:{found.version}; for the path write ./{source}")
+    return AssetRef(found.name, found.version)
 
 
 def _planned(workspace: Workspace, spec: InvokeBatch, source: str) -> BatchRun:

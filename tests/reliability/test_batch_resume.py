@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -240,3 +242,26 @@ def test_a_killed_job_is_gone_on_with_by_the_next(step: Step, workspace: LocalWo
     assert workspace.jobs.get(run).status == "Failed"
     newest = workspace.jobs.list(limit=1)[0]
     assert "going on from a run that was killed" in workspace.jobs.logs(newest.name)[0]
+
+
+@pytest.mark.slow
+def test_a_million_rows_in_bounded_memory(step: Step, tmp_path: Path) -> None:
+    """A file of fifty times the rows takes no more memory than this."""
+    rows = 1_000_000
+    source = tmp_path / "large.csv"
+    with source.open("w") as file:
+        file.write("age,job,balance\n")
+        for number in range(rows):
+            file.write(f"{18 + number % 70},{('technician', 'retired')[number % 2]},{number % 977}.5\n")
+    large = replace(step, source=source)
+    process = large.start()
+    most, watched = 0, psutil.Process(process.pid)
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            most = max(most, watched.memory_info().rss)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+    assert process.returncode == 0
+    assert most < 350e6, f"{most / 1e6:.0f} MB"
+    with (large.output / "predictions.csv").open("rb") as file:
+        assert sum(1 for _ in file) == rows

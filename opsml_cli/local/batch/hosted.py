@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.contract import BadRequest
 from opsml_cli.domain.errors import ContractError, InvalidInputError
@@ -41,7 +41,7 @@ class HostedModel:
         except ContractError as error:
             self.close()
             raise MiniBatchError(error.message, final=False) from error
-        return lines.of_predictions(results, batch.block.first, label), len(results)
+        return lines.of_predictions(_plain(results), batch.block.first, label), len(results)
 
     def _started(self) -> HostSession:
         from opsml_cli.local.serving.hosting import copies
@@ -57,6 +57,12 @@ class HostedModel:
     def close(self) -> None:
         self._session = None
         self._open.close()
+
+
+def _plain(results: list[Any]) -> list[Any]:
+    """A frame of one column is a column."""
+    alone = bool(results) and all(isinstance(each, dict | list) and len(each) == 1 for each in results)
+    return [next(iter(each.values())) if isinstance(each, dict) else each[0] for each in results] if alone else results
 
 
 def columns_of(folder: Path) -> tuple[str, ...] | None:
