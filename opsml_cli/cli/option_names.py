@@ -159,7 +159,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--output-action=",
         "--output-file-name=",
         "--logging-level=",
-        "--env=",
+        "--env-var=",
         "--default",
         "--no-default",
         "--description=",

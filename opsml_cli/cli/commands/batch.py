@@ -81,7 +81,7 @@ def deploy(
     ] = None,
     variable: Annotated[
         list[str] | None,
-        typer.Option("--env", metavar="NAME=VALUE", help="An environment variable of the deployment; repeatable."),
+        typer.Option("--env-var", metavar="NAME=VALUE", help="An environment variable of the deployment; repeatable."),
     ] = None,
     default: Annotated[
         bool | None,
@@ -123,7 +123,7 @@ def deploy(
             "output_file_name": output_file_name,
             "logging_level": logging_level,
         },
-        environment_variables=options.pairs(variable, "--env"),
+        environment_variables=options.pairs(variable, "--env-var"),
         default=default,
         description=description,
         tags=options.pairs(tag, "--tag"),
