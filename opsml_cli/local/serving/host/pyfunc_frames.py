@@ -48,9 +48,9 @@ class Frames:
 
     def _of_split(self, data: dict[str, Any]) -> _Quick | None:
         rows, columns, index = data["data"], data.get("columns"), data.get("index")
-        if not isinstance(rows, list) or not rows or columns is None or not all(type(row) is list for row in rows):
+        if not isinstance(rows, list) or columns is None or {*map(type, rows)} != {list}:
             return None
-        if not _range_like(index, len(rows)) or any(len(row) != len(columns) for row in rows):
+        if not _range_like(index, len(rows)) or {*map(len, rows)} != {len(columns)}:
             return None
         if columns == self.names:
             return self._made([list(column) for column in zip(*rows, strict=True)], len(rows), index, ())

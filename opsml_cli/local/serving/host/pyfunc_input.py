@@ -96,12 +96,16 @@ def _named(data: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
                 )
             seen.add(name)
     rows = data["data"]
-    if isinstance(rows, list) and columns is not None:
+    if isinstance(rows, list) and columns is not None and not _even(rows, len(columns)):
         for index, row in enumerate(rows):
             if isinstance(row, list) and len(row) != len(columns):
                 message = f"row {index} has {len(row)} values for {len(columns)} columns"
                 raise BadRequest(message, row=index, expected=f"{len(columns)} values")
     return data
+
+
+def _even(rows: list[Any], width: int) -> bool:
+    return {*map(type, rows)} == {list} and {*map(len, rows)} == {width}
 
 
 def _singles(rows: Sequence[Any]) -> bool:

@@ -19,6 +19,8 @@ def plain(prediction: Any) -> Any:
     tolist = getattr(prediction, "tolist", None)
     if type(prediction).__module__ == "numpy" and tolist is not None and prediction.dtype.kind in "iufb":
         value = tolist()
+        if prediction.dtype.kind != "f" or _finite(prediction):
+            return value
     else:
         value = _mlflow_values(prediction)
     try:
@@ -26,6 +28,12 @@ def plain(prediction: Any) -> Any:
     except (TypeError, ValueError, RecursionError):
         return _rid(value, 0)
     return value
+
+
+def _finite(array: Any) -> bool:
+    import numpy as np
+
+    return bool(np.isfinite(array).all())
 
 
 def _mlflow_values(prediction: Any) -> Any:
