@@ -41,6 +41,13 @@ def error(ran: Any) -> tuple[int, str]:
     return ran.exit_code, json.loads(ran.stderr.splitlines()[-1])["error"]["code"]
 
 
+def unmeasured(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without what is measured anew each time: memory, and how the deployment is served."""
+    assert document["serving"]["mode"] == "in-process"
+    deployments = [{**each, "serving": None} for each in document["deployments"]]
+    return {**document, "serving": None, "deployments": deployments}
+
+
 def test_deploy_ends_with_an_endpoint_that_answers(bank: LocalWorkspace, opsml: Opsml) -> None:
     planned = answer(opsml("deploy", "bank", "--dry-run", "-o", "json"))
     assert planned["dry_run"] is True
@@ -51,7 +58,7 @@ def test_deploy_ends_with_an_endpoint_that_answers(bank: LocalWorkspace, opsml: 
     assert (document["model"], document["traffic"]) == ({"name": "bank", "version": "1"}, {"blue": 100})
     assert (document["insights"], document["unchanged"]) == (True, False)
     again = answer(opsml("deploy", "bank:1", "-o", "json"))
-    assert again == {**document, "unchanged": True}
+    assert unmeasured(again) == {**unmeasured(document), "unchanged": True}
     shown = answer(opsml("endpoints", "show", "bank", "-o", "json"))
     assert shown.keys() >= DEPLOY_FIELDS and shown["scoring_uri"] == document["scoring_uri"]
     [listed] = answer(opsml("endpoints", "list", "-o", "json"))

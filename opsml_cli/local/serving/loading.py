@@ -142,7 +142,7 @@ def hosts_of(
     count = _hosts(release)
 
     def start(copy: Copy) -> HostProcess:
-        environment = variables(copy.variables, release.environment, python=release.python, processes=count)
+        environment = variables(copy.variables, release.environment, python=release.python)
         return HostProcess(Start(bundle(root), environment, release.python), copy.working, report)
 
     settings = release.request_settings

@@ -12,6 +12,7 @@ from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRe
 from opsml_cli.local.serving.hosting import copies
 from opsml_cli.local.serving.hosting.process import HostProcess, Report, Start
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS")
 _JSON = (("content-type", "application/json"),)
 
 
@@ -43,7 +44,8 @@ def open_host(
     copies.sweep(place)
     copy = copies.make(place, source)
     try:
-        start = Start(copies.bundle(root), variables(copy.variables, environment or {}, python=python), python)
+        whole = variables(copy.variables, environment or {}, python=python, threads=os.cpu_count() or 1)
+        start = Start(copies.bundle(root), whole, python)
         process = HostProcess(start, copy.working, report)
         try:
             description, _ = process.load(copy.settings)
@@ -55,17 +57,18 @@ def open_host(
 
 
 def variables(
-    own: Mapping[str, str], given: Mapping[str, str], *, python: str | None = None, processes: int = 1
+    own: Mapping[str, str], given: Mapping[str, str], *, python: str | None = None, threads: int = 1
 ) -> dict[str, str]:
     """The whole environment of a host: this process's, then what says where its files are, then what the user gave.
-    Each of `processes` hosts gets its share of the cores for the threads of native libraries, which sleep while they wait."""
+
+    Native libraries get one thread where requests are served: a host answers one at a time, mostly of few rows, for which
+    several threads cost more than they bring, and beside it are others. Whoever sends many rows sets the same variables."""
     environment = dict(os.environ)
     if python is not None:
         for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
             environment.pop(name, None)
-    threads = str(max(1, (os.cpu_count() or 1) // processes))
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS"):
-        environment.setdefault(name, threads)
+    for name in _THREADS:
+        environment.setdefault(name, str(threads))
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # MLflow calls home when it is used; nothing that opsml starts does.
     environment.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
