@@ -101,7 +101,7 @@ class AzureModels:
         location = Location(DEFAULT, f"LocalUpload/{found.sha256}/model")
         body = body_of(
             self._context.storage.long_uri(location),
-            facts.properties(),
+            {**spec.properties, **facts.properties()},
             flavors=_flavors(source / model_folder.MANIFEST),
             description=spec.description,
             tags=spec.tags,
@@ -197,7 +197,12 @@ class AzureModels:
             raise _untrusted(spec, "it is in a format of its own")
         facts = ModelFacts(sha256=found.sha256, size_bytes=found.size_bytes, trusted=True)
         body = body_of(
-            uri, facts.properties(), flavors={}, description=spec.description, tags=spec.tags, kind=spec.format.value
+            uri,
+            {**spec.properties, **facts.properties()},
+            flavors={},
+            description=spec.description,
+            tags=spec.tags,
+            kind=spec.format.value,
         )
         if spec.dry_run:
             return RegisteredModel(self._planned(spec.name, spec.version, body, None), unchanged=False)
@@ -214,7 +219,14 @@ class AzureModels:
         located = self._located(spec.path)
         flavors = self._remote_flavors(located) if located is not None else {}
         facts = ModelFacts(trusted=True)
-        body = body_of(spec.path, facts.properties(), flavors=flavors, description=spec.description, tags=spec.tags)
+        body = body_of(
+            spec.path,
+            {**spec.properties, **facts.properties()},
+            flavors=flavors,
+            description=spec.description,
+            tags=spec.tags,
+            kind=spec.format.value,
+        )
         if spec.dry_run:
             return RegisteredModel(self._planned(spec.name, spec.version, body, None), unchanged=False)
         return RegisteredModel(model_of(self._versions.create(spec.name, spec.version, body)), unchanged=False)

@@ -163,6 +163,9 @@ class DeploymentSettings:
             "egress_public_network_access": self.egress,
             "private_network_connection": self.private_network,
             "data_collector": self.collector,
+            "description": self.description,
+            "tags": self.tags or None,
+            "properties": self.properties or None,
         }
         return tuple(key for key, value in given.items() if value is not None)
 
@@ -185,5 +188,9 @@ class EndpointSpec:
 
     @property
     def without_local_effect(self) -> tuple[str, ...]:
-        given = {"public_network_access": self.public_network_access, "identity": self.identities or None}
+        given = {
+            "public_network_access": self.public_network_access,
+            "identity": self.identities or None,
+            "properties": self.properties or None,
+        }
         return tuple(key for key, value in given.items() if value is not None)

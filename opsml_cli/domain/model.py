@@ -54,6 +54,7 @@ class Model:
 class RegisterModel:
     """Register a folder in MLflow format, or with `format` CUSTOM any file or folder, which only a scoring script can read.
     A model file of a known library is wrapped; rows of `example` show what it takes, where the file itself does not say.
+    `properties` are kept on Azure alone.
     `trust` is needed for what opsml did not make."""
 
     name: str
@@ -65,6 +66,7 @@ class RegisterModel:
     dry_run: bool = False
     format: ModelFormat = ModelFormat.MLFLOW
     example: Sequence[Mapping[str, object]] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

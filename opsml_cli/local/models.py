@@ -17,7 +17,7 @@ from opsml_cli.content.model_folder import FolderHash
 from opsml_cli.domain import names
 from opsml_cli.domain.deployment import ModelFormat
 from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
-from opsml_cli.domain.errors import ConflictError, ContractError, NotAllowedError, NotFoundError
+from opsml_cli.domain.errors import ConflictError, ContractError, InvalidInputError, NotAllowedError, NotFoundError
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.model import Model, ModelColumn, RegisteredModel, RegisterModel, Signature
 from opsml_cli.domain.names import AssetRef
@@ -94,6 +94,11 @@ class LocalModels:
         name = names.asset_name(spec.name, "model name")
         if spec.version is not None:
             names.version(spec.version)
+        if "://" in spec.path:
+            raise InvalidInputError(
+                f"the model {spec.path} lies elsewhere, and this workspace holds models of this machine",
+                fix="copy it here first: opsml -w azure models download NAME",
+            )
         if spec.format is not ModelFormat.MLFLOW:
             from opsml_cli.local import custom_models
 

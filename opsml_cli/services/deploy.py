@@ -145,6 +145,7 @@ def resolve(workspace: Workspace, request: DeployRequest, progress: Progress) ->
             dry_run=request.dry_run,
             format=source.format or _format(path, request),
             example=request.example,
+            properties=source.properties,
         )
     )
     if not registered.unchanged and not request.dry_run:
@@ -183,7 +184,8 @@ def _title(spec: DeploySpec) -> str:
 
 def _note_ignored(workspace: Workspace, request: DeployRequest, progress: Progress) -> None:
     """Say which of the settings mean nothing on this machine."""
-    ignored = request.settings.without_local_effect
+    source = request.model if isinstance(request.model, ModelSource) else ModelSource()
+    ignored = (*request.settings.without_local_effect, *(("model.properties",) if source.properties else ()))
     if workspace.kind == "local" and ignored:
         verb = "has" if len(ignored) == 1 else "have"
         progress.note(f"{len(ignored)} of the settings {verb} no effect on this machine: {', '.join(ignored)}")

@@ -83,6 +83,9 @@ def test_a_deployment_is_read_whole() -> None:
     assert (found.instance_type, found.instance_count, found.insights) == ("Standard_DS3_v2", 2, True)
     assert set(found.settings.without_local_effect) == {
         "request_settings.max_queue_wait_ms",
+        "description",
+        "tags",
+        "properties",
         "liveness_probe",
         "readiness_probe",
         "model_mount_path",

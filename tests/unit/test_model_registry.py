@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 from foreign_model import foreign
 from jobs_live import ending_jobs, register, spec, until, wait
 
@@ -98,7 +99,8 @@ def test_a_version_that_is_there_can_be_trusted_later(workspace: LocalWorkspace,
 def test_what_a_folder_claims_makes_it_no_model_of_ours(copied: LocalWorkspace, tmp_path: Path) -> None:
     folder = tmp_path / "claims"
     shutil.copytree(own(copied).path, folder)
-    (folder / "MLmodel").write_text((folder / "MLmodel").read_text() + "\nmetadata: {trained_by: opsml, own: true}\n")
+    manifest = yaml.safe_load((folder / "MLmodel").read_text())
+    (folder / "MLmodel").write_text(yaml.safe_dump({**manifest, "metadata": {"trained_by": "opsml", "own": True}}))
     with pytest.raises(NotAllowedError):
         copied.models.register(RegisterModel("claims", str(folder)))
 

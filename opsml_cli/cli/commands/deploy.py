@@ -157,6 +157,10 @@ def deploy(
         request = _merged(request, described, configured, counted=instance_count is not None)
     elif set_:
         raise UsageError("--set changes what a file says", fix="add -f FILE")
+    if configured is not None and configured.traffic and canary is not None:
+        raise UsageError(
+            "--canary says how the traffic moves, and so does the endpoint's file", fix="leave it out there: --set traffic=null"
+        )
     if configured is not None and not dry_run:
         from opsml_cli.services.deploy_files import prepare
 
