@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ _LITERALS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 # What a component may say of an input of its own.
 _PORT_KEYS = ("type", "default", "optional", "description", "min", "max", "enum")
 _SKIPPED = {".git", "__pycache__", ".venv", ".ipynb_checkpoints"}
+_PARENT_INPUT = re.compile(r"\s*\$\{\{\s*parent\.inputs\.([A-Za-z0-9_]+)\s*\}\}\s*\Z")
+_STEP_INPUT = re.compile(r"\$\{\{\s*inputs\.([A-Za-z0-9_]+)\s*\}\}")
+_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
 _SETTINGS = ("default_compute", "continue_on_step_failure", "force_rerun", "default_datastore")
 
 
@@ -90,6 +94,47 @@ def _read(path: Path, document: Document) -> PipelineFile:
     digest = _digest([component, settings, defaults], document.folder)
     job = {**value, "inputs": {name: _value(each) for name, each in (value.get("inputs") or {}).items()}}
     return PipelineFile(path, component, job, tuple(found), steps, settings, defaults, value.get("description"), digest)
+
+
+def runnable(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job as Azure's SDK takes it. It knows no optional inputs of a job, and drops empty texts: steps that read an input
+    without a value do not get it, and those that read an empty text get it themselves."""
+    inputs = dict(job["inputs"])
+    missing = {
+        name
+        for name, given in inputs.items()
+        if isinstance(given, Mapping) and given.get("optional") and given.get("path") is None and given.get("value") is None
+    }
+    for name, given in inputs.items():
+        if isinstance(given, Mapping):
+            inputs[name] = {key: each for key, each in given.items() if key != "optional"}
+    empty = {name for name, given in inputs.items() if given == ""}
+    steps = {name: _bound(step, missing, empty) for name, step in job["jobs"].items()}
+    kept = {name: given for name, given in inputs.items() if name not in missing | empty}
+    return {**job, "inputs": kept, "jobs": steps}
+
+
+def _bound(step: object, missing: set[str], empty: set[str]) -> object:
+    if not isinstance(step, Mapping) or not isinstance(step.get("inputs"), Mapping):
+        return step
+    inputs: dict[str, Any] = {}
+    dropped: set[str] = set()
+    for name, value in step["inputs"].items():
+        told = value.get("path", value.get("value")) if isinstance(value, Mapping) else value
+        whole = _PARENT_INPUT.match(told) if isinstance(told, str) else None
+        if whole is None or whole[1] not in missing | empty:
+            inputs[name] = value
+        elif whole[1] in empty:
+            inputs[name] = ""
+        else:
+            dropped.add(name)
+    if not dropped or not isinstance(step.get("command"), str):
+        return {**step, "inputs": inputs}
+
+    def optional(part: re.Match[str]) -> str:
+        return "" if dropped & set(_STEP_INPUT.findall(part[1])) else part[0]
+
+    return {**step, "inputs": inputs, "command": _OPTIONAL.sub(optional, step["command"])}
 
 
 def component_name(pipeline: str) -> str:

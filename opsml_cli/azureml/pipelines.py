@@ -174,6 +174,7 @@ class AzurePipelines:
         file = pipeline_files.read(Path(path).expanduser())
         document = {**file.job, "name": run_name("pipeline")}
         document["inputs"] = {**document["inputs"], **self.inputs.of_job(file.inputs, inputs)}
+        document = pipeline_files.runnable(document)
         document["settings"] = {**(file.job.get("settings") or {}), "default_compute": file.settings["default_compute"]}
         document.pop("compute", None)
         if experiment is not None:

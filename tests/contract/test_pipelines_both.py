@@ -245,3 +245,38 @@ def test_a_pipeline_that_names_no_compute_runs(workspace: Workspace, tmp_path: P
     published = workspace.pipelines.publish(PublishPipeline(str(path), "bare"))
     again = workspace.pipelines.begin_trigger(TriggerPipeline(published.pipeline.name))
     assert ended(lambda: workspace.pipelines.run(again.run)).status is JobState.COMPLETED
+
+
+OPTIONAL = """\
+type: pipeline
+inputs:
+  note: {type: string, default: ""}
+  extra: {type: uri_file, optional: true}
+  label: {type: string, optional: true}
+outputs:
+  last: {type: uri_folder}
+settings: {default_compute: azureml:serverless}
+jobs:
+  first:
+    type: command
+    command: >-
+      echo "[${{inputs.note}}]" $[[ --extra ${{inputs.extra}} ]] $[[ --label ${{inputs.label}} ]] > ${{outputs.out}}/said
+    environment: azureml://registries/azureml/environments/sklearn-1.5/labels/latest
+    inputs:
+      note: ${{parent.inputs.note}}
+      extra: ${{parent.inputs.extra}}
+      label: ${{parent.inputs.label}}
+    outputs:
+      out: ${{parent.outputs.last}}
+"""
+
+
+@pytest.mark.slow
+def test_optional_inputs_may_be_left_out_and_texts_may_be_empty(workspace: Workspace, tmp_path: Path) -> None:
+    path = written(tmp_path / "o", OPTIONAL)
+    run = workspace.pipelines.begin_run(str(path), {}, None)
+    found = ended(lambda: workspace.pipelines.run(run.run))
+    assert found.status is JobState.COMPLETED, found
+    workspace.jobs.download(run.run, str(tmp_path / "got"))
+    (said,) = (tmp_path / "got").rglob("said")
+    assert said.read_text() == "[]\n"
