@@ -29,7 +29,7 @@ _LONGEST_LINE = 1 << 16  # bytes; the rest of a longer line is left out
 _POLL = 0.2
 # Requests reach their file a quarter second late: following holds lines back this long to put them in order.
 _SETTLE = 0.7
-_TAIL_WINDOWS = (60.0, 900.0, 4 * 3600.0, 86400.0)
+_TAIL_WINDOWS = (0.1, 2.0, 60.0, 900.0, 4 * 3600.0, 86400.0)
 
 Timed = tuple[float, LogLine]
 
@@ -48,8 +48,10 @@ def follow(folder: Path, query: LogQuery, keep: LineFilter, clock: Clock) -> Ite
     followers = {path: _Follower(path, from_end=True) for path in _paths(folder, query)}
     marks = {path: follower.position for path, follower in followers.items()}
     since = None if query.since_seconds is None else time.time() - query.since_seconds
-    kept = (line for _, line in _history(folder, query, since, marks) if keep(line))
-    yield from deque(kept, maxlen=query.tail) if query.tail is not None else kept
+    if query.tail is not None:
+        yield from _last(folder, query, keep, since, marks)
+    else:
+        yield from (line for _, line in _history(folder, query, since, marks) if keep(line))
     waiting: list[tuple[float, int, LogLine]] = []
     number = 0
     try:
@@ -84,17 +86,19 @@ def _whole_lines(file: BinaryIO) -> int:
     return start + found + 1 if found >= 0 or start == 0 else size
 
 
-def _last(folder: Path, query: LogQuery, keep: LineFilter, since: float | None) -> deque[LogLine]:
+def _last(
+    folder: Path, query: LogQuery, keep: LineFilter, since: float | None, marks: dict[Path, int] | None = None
+) -> deque[LogLine]:
     """The last lines: tried on a short time back from the newest file first, since files may be large."""
     newest = max((path.stat().st_mtime for path in _paths(folder, query) if path.exists()), default=0.0)
     for window in _TAIL_WINDOWS:
         start = newest - window
         if since is not None and start <= since:
             break
-        found = deque((line for _, line in _history(folder, query, start) if keep(line)), maxlen=query.tail)
+        found = deque((line for _, line in _history(folder, query, start, marks) if keep(line)), maxlen=query.tail)
         if len(found) == query.tail:
             return found
-    return deque((line for _, line in _history(folder, query, since) if keep(line)), maxlen=query.tail)
+    return deque((line for _, line in _history(folder, query, since, marks) if keep(line)), maxlen=query.tail)
 
 
 def _paths(folder: Path, query: LogQuery) -> list[Path]:
@@ -110,7 +114,7 @@ def _paths(folder: Path, query: LogQuery) -> list[Path]:
 def _history(folder: Path, query: LogQuery, since: float | None, marks: dict[Path, int] | None = None) -> Iterator[Timed]:
     """Everything up to the byte positions in `marks` (None: up to the files' ends), merged by time."""
     sources = [
-        _server_lines(path, None if marks is None else marks.get(path, 0))
+        _server_lines(path, None if marks is None else marks.get(path, 0), since)
         for path in _paths(folder, query)
         if path.parent.name == SERVER_FOLDER
     ]
@@ -141,13 +145,15 @@ def _request_line(entry: telemetry_reader.Entry) -> LogLine:
     return LogLine(moment, level, "request", entry.deployment or None, text, entry.status, round(entry.duration_ms, 3))
 
 
-def _server_lines(path: Path, limit: int | None) -> Iterator[Timed]:
+def _server_lines(path: Path, limit: int | None, since: float | None) -> Iterator[Timed]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
     with file:
         end = os.fstat(file.fileno())
+        if since is not None and end.st_mtime < since:
+            return
         decoder = _Decoder(path, end.st_mtime)
         stop = end.st_size if limit is None else min(limit, end.st_size)
         while file.tell() < stop:

@@ -6,17 +6,21 @@ Each process appends to a segment of its own, `<milliseconds of its creation>-<p
 
 When the request began (seconds since the epoch), deployment, status, milliseconds, bytes of the request's and of the
 reply's body, user agent: an array, since a line then costs a quarter of a microsecond and not two. A line
-`{"t", "dropped"}` says how many requests could not be kept. `opsml_cli.local.telemetry_reader` reads the folder.
+`{"t", "dropped"}` says how many requests could not be kept. `opsml_cli.local.telemetry_reader` reads the folder;
+`opsml_cli.local.telemetry_digest` says what stands beside each segment.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+
+from opsml_cli.local import telemetry_digest
 
 SUFFIX = ".jsonl"
 USER_AGENT_LIMIT = 200
@@ -34,7 +38,7 @@ class Retention:
     `pending` records at most wait in memory for the disk; more are dropped and counted."""
 
     segment_bytes: int = 8 * 2**20
-    total_bytes: int = 128 * 2**20
+    total_bytes: int = 2**30
     age_seconds: float = 7 * 86400.0
     pending: int = 16384
 
@@ -110,7 +114,7 @@ class Recorder:
             self._drain(segment)
             lost = self.dropped + segment.lost
             if lost > reported:
-                segment.write(b'{"t":%.4f,"dropped":%d}\n' % (time.time(), lost - reported), 0)
+                segment.write_dropped(time.time(), lost - reported)
                 reported = lost
             if closing:
                 segment.close()
@@ -133,7 +137,7 @@ class Recorder:
         queue = self._queue
         while queue:
             records = [queue.popleft() for _ in range(min(_CHUNK, len(queue)))]
-            segment.write(_coded(records), len(records))
+            segment.write(_coded(records), records)
 
 
 def _coded(records: list[_Record]) -> bytes:
@@ -142,6 +146,9 @@ def _coded(records: list[_Record]) -> bytes:
 
     dumps, newline = orjson.dumps, orjson.OPT_APPEND_NEWLINE
     try:
+        content = dumps(records)
+        if content.count(b"],[") == len(records) - 1:  # at the lines' ends alone, in no user agent
+            return content[1:-1].replace(b"],[", b"]\n[") + b"\n"
         return b"".join([dumps(record, option=newline) for record in records])
     except orjson.JSONEncodeError:  # lone surrogates in a header that was decoded loosely
         return b"".join([dumps([_sound(value) for value in record], option=newline) for record in records])
@@ -159,12 +166,24 @@ class _Segment:
         self._folder = folder
         self._retention = retention
         self._handle: int | None = None
+        self._digest: telemetry_digest.DigestFile | None = None
         self._size = 0
         self._swept = float("-inf")
 
-    def write(self, content: bytes, records: int) -> None:
-        """Append whole lines; on failure the lines are counted as lost, and the file is left behind: what follows in
-        another one cannot be joined to a torn line."""
+    def write(self, content: bytes, records: list[_Record]) -> None:
+        """Append whole lines, one for each of `records`; on failure they are counted as lost."""
+        if not self._append(content):
+            self.lost += len(records)
+        elif self._digest is not None:
+            self._digest.add(records, self._size)
+
+    def write_dropped(self, moment: float, requests: int) -> None:
+        """Append the line that says how many requests could not be kept."""
+        if self._append(b'{"t":%.4f,"dropped":%d}\n' % (moment, requests)) and self._digest is not None:
+            self._digest.drop(round(moment, 4), requests)
+
+    def _append(self, content: bytes) -> bool:
+        """After a failure the file is left behind: what follows in another one cannot be joined to a torn line."""
         try:
             handle = self._open()
             rest = memoryview(content)
@@ -172,10 +191,15 @@ class _Segment:
                 rest = rest[os.write(handle, rest) :]
             self._size += len(content)
         except OSError:
-            self.lost += records
+            self._digest = None
             self.close()
+            return False
+        return True
 
     def close(self) -> None:
+        if self._digest is not None:
+            self._digest.flush(self._size)
+            self._digest = None
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -190,8 +214,11 @@ class _Segment:
 
     def _open(self) -> int:
         if self._handle is not None:
-            if self._size < self._retention.segment_bytes and os.fstat(self._handle).st_nlink > 0:
+            linked = os.fstat(self._handle).st_nlink > 0
+            if self._size < self._retention.segment_bytes and linked:
                 return self._handle
+            if not linked:
+                self._digest = None
             self.close()
             self._swept = float("-inf")
             self.sweep()
@@ -205,27 +232,30 @@ class _Segment:
                 stamp += 1
                 continue
             self._size = 0
+            self._digest = telemetry_digest.DigestFile(path)
             return self._handle
 
 
 def remove_old(folder: Path, retention: Retention) -> None:
-    """Remove segments that are too old, then the oldest ones until all of them hold `retention.total_bytes` at most."""
-    found: list[tuple[float, int, str]] = []
+    """Remove segments that are too old, then the oldest ones until all of them hold `retention.total_bytes` at most. A
+    segment's digest goes with it."""
+    found: dict[str, tuple[float, int]] = {}
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX):
+                if entry.name.endswith((SUFFIX, telemetry_digest.SUFFIX)):
                     status = entry.stat(follow_symlinks=False)
-                    found.append((status.st_mtime, status.st_size, entry.path))
+                    stem, own = entry.name.partition(".")[0], entry.name.endswith(SUFFIX)
+                    modified, size = found.get(stem, (0.0, 0))
+                    found[stem] = (status.st_mtime if own else modified, size + status.st_size)
     except OSError:
         return
     oldest = time.time() - retention.age_seconds
-    total = sum(size for _, size, _ in found)
-    for modified, size, path in sorted(found):
+    total = sum(size for _, size in found.values())
+    for stem, (modified, size) in sorted(found.items(), key=lambda item: (item[1][0], item[0])):
         if modified >= oldest and total <= retention.total_bytes:
             break
-        try:
-            os.unlink(path)  # noqa: PTH108 - another process may have been faster
-        except OSError:
-            continue
+        for suffix in (SUFFIX, telemetry_digest.SUFFIX):
+            with contextlib.suppress(OSError):  # another process may have been faster
+                os.unlink(folder / f"{stem}{suffix}")  # noqa: PTH108
         total -= size

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from opsml_cli.local.telemetry import SUFFIX
 
-_BLOCK = 1 << 20
+_NEAR = 1 << 15  # bytes: bisecting further costs more than reading the lines
 _LONGEST_LINE = 1 << 16  # bytes; our own lines have a few hundred, so a longer one is damage
 
 
@@ -37,6 +37,7 @@ class Dropped:
 
 
 Entry = Request | Dropped
+_SHAPES = ([float, str, int, float, int, int, str], [float, str, int, int, int, int, str])
 
 
 def chains(folder: Path) -> list[list[Path]]:
@@ -97,6 +98,52 @@ def entries(paths: Iterable[Path], since: float | None = None, limit: int | None
             continue
 
 
+def between(segment: Path, start: int, stop: int | None) -> Iterator[Entry]:
+    """The entries of a segment from byte `start` until `stop` (None: its end)."""
+    for _, entry in _placed(segment, start, stop):
+        yield entry
+
+
+def values_between(segment: Path, start: int, stop: int | None) -> list[list[Any]] | None:
+    """The same as lists, as they were written, many times faster; None where anything but sound requests is among them."""
+    import orjson
+
+    with segment.open("rb") as file:
+        file.seek(start)
+        content = file.read() if stop is None else file.read(stop - start)
+    content = content[: content.rfind(b"\n") + 1].rstrip(b"\n")
+    try:
+        # A line's end is never within a text: JSON writes it otherwise.
+        found = orjson.loads(b"[" + content.replace(b"\n", b",") + b"]")
+    except orjson.JSONDecodeError:
+        return None
+    sound = all(type(line) is list and [type(value) for value in line] in _SHAPES for line in found)
+    return found if sound else None
+
+
+def records_after(segment: Path, start: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The lines of a segment after byte `start`, each with the byte where it ends: records as they were written, or
+    (moment, requests) for requests that were not recorded."""
+    for position, entry in _placed(segment, start, None):
+        if isinstance(entry, Dropped):
+            yield position, (entry.ended, entry.requests)
+        else:
+            began = entry.ended - entry.duration_ms / 1000.0
+            yield position, (began, entry.deployment, entry.status, entry.duration_ms, 0, 0, "")
+
+
+def _placed(segment: Path, start: int, stop: int | None) -> Iterator[tuple[int, Entry]]:
+    with segment.open("rb") as file:
+        file.seek(start)
+        for line in _lines(file):
+            position = file.tell()
+            if stop is not None and position > stop:
+                return
+            entry = parse(line)
+            if entry is not None:
+                yield position, entry
+
+
 def _lines(file: BinaryIO) -> Iterator[bytes]:
     """Complete lines; a last one without its end is still being written, or was torn."""
     while True:
@@ -111,7 +158,7 @@ def _skip_before(file: BinaryIO, since: float) -> None:
     """Move to a line's beginning near the first entry at `since` or later, by bisection. Writers put requests down in the
     order in which they ended, give or take a flush, hence the margin."""
     low, high = 0, os.fstat(file.fileno()).st_size
-    while high - low > _BLOCK // 4:
+    while high - low > _NEAR:
         middle = (low + high) // 2
         moment = _moment_after(file, middle)
         if moment is None or moment >= since - 2.0:

@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsml_cli.cli.render.insights import RENDERINGS, drawing
 from opsml_cli.local.insights import BUCKETS, latency, request_stats
 from opsml_cli.local.telemetry import Recorder, Retention
+from opsml_cli.local.telemetry_window import Durations
 from opsml_cli.services.alerts import WatchedStats
 
 
@@ -24,17 +25,35 @@ def recorded(folder: Path, requests: list[tuple[float, str, int, float]]) -> Pat
     return folder
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=200))
 def test_quantiles_are_those_of_numpy(durations: list[float]) -> None:
     import numpy as np
 
-    found = latency(durations)
+    found = latency(Durations([durations], []))
     expected = np.quantile(durations, [0.5, 0.95, 0.99])
     assert [found.p50, found.p95, found.p99] == pytest.approx(expected, abs=6e-4)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.integers(0, 3_000), max_size=700), min_size=1, max_size=12),
+    st.lists(st.integers(0, 3_000), max_size=20),
+)
+def test_quantiles_of_digests_are_those_of_numpy(digests: list[list[int]], lines: list[int]) -> None:
+    import numpy as np
+
+    everything = [value for values in (*digests, lines) for value in values]
+    found = latency(Durations([[value / 1000 for value in lines]], [sorted(values) for values in digests]))
+    if not everything:
+        assert found.p50 is None
+        return
+    expected = np.quantile(everything, [0.5, 0.95, 0.99]) / 1000
+    assert [found.p50, found.p95, found.p99] == pytest.approx(expected, abs=6e-4)
+
+
 def test_no_requests_have_no_quantiles() -> None:
-    found = latency([])
+    found = latency(Durations([], []))
     assert (found.p50, found.p95, found.p99) == (None, None, None)
 
 

@@ -44,9 +44,10 @@ def test_files_are_for_the_owner_alone(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "telemetry", enabled=True)
     recorder.record(time.time(), "blue", 200, 1.0, 1, 1, "")
     recorder.close()
-    (segment,) = (tmp_path / "telemetry").iterdir()
-    assert segment.stat().st_mode & 0o777 == 0o600
-    assert segment.parent.stat().st_mode & 0o777 == 0o700
+    written = list((tmp_path / "telemetry").iterdir())
+    assert {each.suffix for each in written} == {".jsonl", ".digest"}
+    assert {each.stat().st_mode & 0o777 for each in written} == {0o600}
+    assert (tmp_path / "telemetry").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_disabled_recorder_writes_nothing_and_can_be_switched_while_it_runs(tmp_path: Path) -> None:
