@@ -19,7 +19,8 @@ from opsml_cli.domain.clock import Clock
 from opsml_cli.domain.insights import LogLine, LogQuery
 from opsml_cli.domain.line_filter import LineFilter
 from opsml_cli.domain.log_text import level_named, level_of, split_time
-from opsml_cli.local import telemetry_reader
+from opsml_cli.domain.names import key
+from opsml_cli.local import telemetry_digest, telemetry_reader
 from opsml_cli.local.clock import stamp
 
 REQUEST_FOLDER = "telemetry"
@@ -29,6 +30,7 @@ _LONGEST_LINE = 1 << 16  # bytes; the rest of a longer line is left out
 _POLL = 0.2
 # Requests reach their file a quarter second late: following holds lines back this long to put them in order.
 _SETTLE = 0.7
+_FAILING = {"warning": 400, "error": 500}  # the least status of a request with this level
 _TAIL_WINDOWS = (0.1, 2.0, 60.0, 900.0, 4 * 3600.0, 86400.0)
 
 Timed = tuple[float, LogLine]
@@ -89,16 +91,26 @@ def _whole_lines(file: BinaryIO) -> int:
 def _last(
     folder: Path, query: LogQuery, keep: LineFilter, since: float | None, marks: dict[Path, int] | None = None
 ) -> deque[LogLine]:
-    """The last lines: tried on a short time back from the newest file first, since files may be large."""
+    """The last lines: looked for in a short time before the newest one first, since files may be large."""
     newest = max((path.stat().st_mtime for path in _paths(folder, query) if path.exists()), default=0.0)
-    for window in _TAIL_WINDOWS:
-        start = newest - window
+    starts = [newest - window for window in _TAIL_WINDOWS]
+    if query.kind != "container" and query.tail:
+        ends = [_tail(chain[-1], query.tail, keep) for chain in telemetry_reader.chains(folder / REQUEST_FOLDER)]
+        # So many lines of one writer alone are younger than this.
+        starts[:0] = sorted((moment for moment in ends if moment is not None), reverse=True)[:1]
+    for start in starts:
         if since is not None and start <= since:
             break
         found = deque((line for _, line in _history(folder, query, start, marks) if keep(line)), maxlen=query.tail)
         if len(found) == query.tail:
             return found
     return deque((line for _, line in _history(folder, query, since, marks) if keep(line)), maxlen=query.tail)
+
+
+def _tail(segment: Path, count: int, keep: LineFilter) -> float | None:
+    """When the request ended that stands `count` kept ones before the end of a segment; None when its last bytes hold fewer."""
+    moments = [entry.ended for entry in telemetry_reader.last(segment, count) if keep(_request_line(entry))]
+    return sorted(moments)[-count] if len(moments) >= count else None
 
 
 def _paths(folder: Path, query: LogQuery) -> list[Path]:
@@ -120,17 +132,43 @@ def _history(folder: Path, query: LogQuery, since: float | None, marks: dict[Pat
     ]
     if query.kind != "container":
         chains = telemetry_reader.chains(folder / REQUEST_FOLDER)
-        sources += [_request_lines(chain, since, marks) for chain in chains]
+        sources += [_request_lines(chain, since, marks, query) for chain in chains]
     for moment, line in heapq.merge(*sources, key=lambda timed: timed[0]):
         if since is None or moment >= since:
             yield moment, line
 
 
-def _request_lines(chain: list[Path], since: float | None, marks: dict[Path, int] | None) -> Iterator[Timed]:
+def _request_lines(chain: list[Path], since: float | None, marks: dict[Path, int] | None, query: LogQuery) -> Iterator[Timed]:
     for path in chain:
         limit = None if marks is None else marks.get(path, 0)
-        for entry in telemetry_reader.entries([path], since, limit):
+        if query.level in _FAILING or query.deployment is not None:
+            found = _chosen(path, since, limit, query)
+        else:
+            found = telemetry_reader.entries([path], since, limit)
+        for entry in found:
             yield entry.ended, _request_line(entry)
+
+
+def _chosen(path: Path, since: float | None, limit: int | None, query: LogQuery) -> Iterator[telemetry_reader.Entry]:
+    """The entries of a segment but for those whose digest tells that none of them is asked for."""
+    least, position = _FAILING.get(query.level or "", 0), 0
+    wanted = None if query.deployment is None else key(query.deployment)
+    stretches: list[tuple[int, int | None]] = []
+    for block in telemetry_digest.read(path):
+        position = block.stop
+        asked = any(
+            status >= least and wanted in (None, key(name)) for name, part in block.parts.items() for status in part.statuses
+        )
+        if (asked or block.dropped) and (since is None or block.last >= since):
+            stretches.append((block.start, block.stop))
+    try:
+        for start, stop in (*stretches, (position, None)):
+            until = limit if stop is None else stop if limit is None else min(stop, limit)
+            for entry in telemetry_reader.between(path, start, until):
+                if since is None or entry.ended >= since:
+                    yield entry
+    except FileNotFoundError:
+        return
 
 
 def _request_line(entry: telemetry_reader.Entry) -> LogLine:

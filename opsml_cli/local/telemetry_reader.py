@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from opsml_cli.local.telemetry import SUFFIX
 
 _NEAR = 1 << 15  # bytes: bisecting further costs more than reading the lines
+_USUAL_LINE = 300
 _LONGEST_LINE = 1 << 16  # bytes; our own lines have a few hundred, so a longer one is damage
 
 
@@ -119,6 +120,19 @@ def values_between(segment: Path, start: int, stop: int | None) -> list[list[Any
         return None
     sound = all(type(line) is list and [type(value) for value in line] in _SHAPES for line in found)
     return found if sound else None
+
+
+def last(segment: Path, count: int) -> list[Entry]:
+    """At least the last `count` entries of a segment, where they are of usual length and so many are there."""
+    try:
+        start = max(0, segment.stat().st_size - count * _USUAL_LINE)
+        with segment.open("rb") as file:
+            file.seek(start)
+            if start:
+                file.readline(_LONGEST_LINE)
+            return [entry for entry in map(parse, _lines(file)) if entry is not None]
+    except FileNotFoundError:
+        return []
 
 
 def records_after(segment: Path, start: int) -> Iterator[tuple[int, tuple[Any, ...]]]:

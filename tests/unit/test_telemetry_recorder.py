@@ -230,3 +230,66 @@ def test_bisection_finds_what_reading_everything_finds(tmp_path: Path, since: fl
     )
     expected = [entry for entry in everything(tmp_path) if entry.ended >= since]
     assert everything(tmp_path, since) == expected
+
+
+def _filled(folder: Path, count: int, retention: Retention | None = None, name: str = "blue") -> float:
+    """`count` requests, the last of which ended a moment ago; when the first one began."""
+    recorder = Recorder(folder, enabled=True, retention=retention)
+    begun = time.time() - count / 1000 - 2
+    for index in range(count):
+        recorder.record(begun + index / 1000, name, 500 if index % 100 == 0 else 200, float(index % 977), 1, 1, 'a],["b')
+        if index % 10_000 == 9_999:
+            until(lambda: not recorder._queue)
+    recorder.close()
+    return begun
+
+
+def _figures(folder: Path, since: float) -> tuple[object, ...]:
+    from opsml_cli.local.insights import request_stats
+
+    found = request_stats(folder, "bank", since, enabled=True)
+    return found.requests, found.failures, found.by_status, found.by_deployment, found.latency_ms, found.dropped
+
+
+def test_digests_say_what_the_lines_say(tmp_path: Path) -> None:
+    _filled(tmp_path, 30_000, Retention(segment_bytes=700_000))
+    assert len(list(tmp_path.glob("*.digest"))) > 1
+    with_digests = [_figures(tmp_path, since) for since in (3600.0, 60.0)]
+    for path in tmp_path.glob("*.digest"):
+        path.write_bytes(b"")
+    for path in tmp_path.glob("*.jsonl"):
+        os.utime(path)
+    assert [_figures(tmp_path, since) for since in (3600.0, 60.0)] == with_digests
+    requests, failures, statuses, *_ = with_digests[0]
+    assert (requests, failures, statuses) == (30_000, 300, {"200": 29_700, "500": 300})
+
+
+@pytest.mark.parametrize("cut", [1, 10, 5_000])
+def test_a_torn_digest_costs_no_figure(tmp_path: Path, cut: int) -> None:
+    _filled(tmp_path, 20_000)
+    before = _figures(tmp_path, 3600.0)
+    (digest,) = tmp_path.glob("*.digest")
+    digest.write_bytes(digest.read_bytes()[:-cut])
+    assert _figures(tmp_path, 3600.0) == before
+
+
+def test_what_a_killed_writer_left_is_added_up_once(tmp_path: Path) -> None:
+    _filled(tmp_path, 20_000)
+    before = _figures(tmp_path, 3600.0)
+    (segment,) = tmp_path.glob("*.jsonl")
+    gone = segment.with_name("0000000000001-4194305.jsonl")  # a process that cannot be
+    segment.rename(gone)
+    digest = segment.with_suffix(".digest")
+    content = digest.read_bytes()
+    digest.unlink()
+    gone.with_suffix(".digest").write_bytes(content[:-100])
+    assert _figures(tmp_path, 3600.0) == before
+    assert gone.with_suffix(".digest").stat().st_size == len(content)
+    assert _figures(tmp_path, 3600.0) == before
+
+
+def test_a_segment_s_digest_goes_with_it(tmp_path: Path) -> None:
+    _filled(tmp_path, 20_000, Retention(segment_bytes=200_000))
+    remove_old(tmp_path, Retention(total_bytes=400_000))
+    assert {path.stem for path in tmp_path.glob("*.digest")} == {path.stem for path in tmp_path.glob("*.jsonl")}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 400_000
