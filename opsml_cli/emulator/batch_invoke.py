@@ -148,7 +148,7 @@ def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked
     kind = item["jobInputType"]
     if kind not in DATA_TYPES:
         raise WireError(400, f"The input {name} of type {kind} is no data.", inner=("BadArgument", "ArgumentInvalid"))
-    label = item["uri"].rstrip("/").rpartition("/")[2] if kind == "uri_file" else None
+    label = _file_name(call, item["uri"]) if kind == "uri_file" else None
     path = assembly.path(scoring_run.INPUT, kind, item["uri"])
     said, model = deployment.settings, deployment.asset
     settings = scoring_run.settings_of(said, label, inference.mount_of(call, model))
@@ -160,6 +160,15 @@ def _document(call: Call, assembly: Assembly, deployment: BatchDeployment, asked
         place = assembly.code(code["codeId"]) if stored is None else assembly.tree(stored)
         wanted = replace(wanted, code=place, environment=environment)
     return scoring_run.document(call.served.local.root, wanted)
+
+
+def _file_name(call: Call, uri: str) -> str | None:
+    """The name of a file in a datastore or an output; None of registered data, which reaches the step under its own."""
+    try:
+        registered = inputs.asset_of(call, uri, "data") is not None
+    except OpsmlError:
+        registered = True
+    return None if registered else uri.rstrip("/").rpartition("/")[2]
 
 
 def _of_file(call: Call, version: tuple[str, str], asked: Invocation) -> tuple[Assembly, dict[str, Any]]:

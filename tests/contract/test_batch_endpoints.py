@@ -156,7 +156,7 @@ def test_a_model_is_deployed_and_scores(workspace: Workspace, name: str, tmp_pat
     assert (found.status, found.endpoint, found.deployment, found.experiment) == (JobState.COMPLETED, name, "main", name)
     assert "score" in found.outputs
     lines = [line.split(",") for line in predictions(workspace, found.run, tmp_path)]
-    assert [line[:2] for line in lines] == [["0", "no"], ["1", "yes"]]
+    assert lines == [["0", "no", "one.csv"], ["1", "yes", "one.csv"]]
     assert workspace.jobs.get(found.run).status is JobState.COMPLETED
     if workspace.kind == "local":
         assert (found.results, found.failed_files, found.mini_batches) == (2, 0, 1)

@@ -164,6 +164,7 @@ def test_rows_of_registered_data_are_scored(emulator: Emulated, endpoint: str, d
     assert (job.status, job.experiment) == ("Completed", "night"), job.error
     found = predictions(emulator, job.name)
     assert [row[0] for row in found] == ["0", "1"]
+    assert {row[2] for row in found} == {"one.csv"}
     assert found[1][1] == "yes"
 
 

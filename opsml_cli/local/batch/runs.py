@@ -6,11 +6,11 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.batch import BatchRun, InvokeBatch
+from opsml_cli.domain.data import DataType
 from opsml_cli.domain.errors import ConflictError, NotAllowedError, NotFoundError, UnsupportedError, UsageError
 from opsml_cli.domain.job import JobKind, JobState
 from opsml_cli.domain.names import AssetRef, parse_ref
@@ -69,8 +69,8 @@ class BatchRuns:
             )
         if deployment.code is not None and not deployment.trusted:
             raise NotAllowedError("the scoring script is foreign code, and nobody trusts it", fix="deploy it with --trust")
-        label = Path(asset.source).name if asset.source else asset.name
-        settings = scoring_run.settings_of(deployment.settings, label or asset.name, self._mount(deployment.asset))
+        label = asset.name if asset.type is DataType.MLTABLE else None  # a file has a name of its own
+        settings = scoring_run.settings_of(deployment.settings, label, self._mount(deployment.asset))
         code = {} if deployment.code is None else {"code": tree_of(deployment.code)}
         document = scoring_run.document(
             self._workspace.root,
