@@ -21,6 +21,7 @@ _LITERALS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _PORT_KEYS = ("type", "default", "optional", "description", "min", "max", "enum")
 _SKIPPED = {".git", "__pycache__", ".venv", ".ipynb_checkpoints"}
 _PARENT_INPUT = re.compile(r"\s*\$\{\{\s*parent\.inputs\.([A-Za-z0-9_]+)\s*\}\}\s*\Z")
+_STEP_OUTPUT = re.compile(r"\s*\$\{\{\s*parent\.jobs\.([A-Za-z0-9_]+)\.outputs\.([A-Za-z0-9_]+)\s*\}\}\s*\Z")
 _STEP_INPUT = re.compile(r"\$\{\{\s*inputs\.([A-Za-z0-9_]+)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
 _SETTINGS = ("default_compute", "continue_on_step_failure", "force_rerun", "default_datastore")
@@ -87,7 +88,7 @@ def _read(path: Path, document: Document) -> PipelineFile:
         "description": value.get("description"),
         "inputs": inputs,
         "outputs": {str(name): _output(each) for name, each in (value.get("outputs") or {}).items()},
-        "jobs": value["jobs"],
+        "jobs": {name: _with_optional(step, inputs, value["jobs"]) for name, step in value["jobs"].items()},
     }
     component = {key: each for key, each in component.items() if each is not None}
     steps = tuple(str(name) for name in value["jobs"])
@@ -112,6 +113,42 @@ def runnable(job: Mapping[str, Any]) -> dict[str, Any]:
     steps = {name: _bound(step, missing, empty) for name, step in job["jobs"].items()}
     kept = {name: given for name, given in inputs.items() if name not in missing | empty}
     return {**job, "inputs": kept, "jobs": steps}
+
+
+def _with_optional(step: object, ports: Mapping[str, Any], jobs: Mapping[str, Any]) -> object:
+    """A step of a pipeline component. An optional input of the pipeline fits only an optional input of the step, which a bare
+    command cannot declare: a command that reads one becomes a component in its place."""
+    if not isinstance(step, Mapping) or not isinstance(step.get("command"), str) or not isinstance(step.get("inputs"), Mapping):
+        return step
+    declared: dict[str, dict[str, Any]] = {}
+    for name, value in step["inputs"].items():
+        told = value.get("path", value.get("value")) if isinstance(value, Mapping) else value
+        whole = _PARENT_INPUT.match(told) if isinstance(told, str) else None
+        if whole is not None and whole[1] in ports:
+            port = ports[whole[1]]
+            declared[name] = {"type": port["type"], **({"optional": True} if port.get("optional") else {})}
+        else:
+            declared[name] = {"type": _step_type(value, told, jobs)}
+    if not any(port.get("optional") for port in declared.values()):
+        return step
+    outputs = {name: _output(each) for name, each in (step.get("outputs") or {}).items()}
+    component = {"type": "command", "inputs": declared, "outputs": outputs}
+    component |= {key: step[key] for key in ("command", "code", "environment") if key in step}
+    kept = {key: each for key, each in step.items() if key not in ("command", "code", "environment")}
+    return {**kept, "type": "command", "component": component}
+
+
+def _step_type(value: object, told: object, jobs: Mapping[str, Any]) -> str:
+    """The type of a step's input that is no input of the pipeline: what it says, another step's output, or a literal."""
+    if isinstance(value, Mapping) and isinstance(value.get("type"), str):
+        return str(value["type"])
+    output = _STEP_OUTPUT.match(told) if isinstance(told, str) else None
+    if output is not None:
+        step = jobs.get(output[1])
+        outputs = step.get("outputs") if isinstance(step, Mapping) else None
+        given = outputs.get(output[2]) if isinstance(outputs, Mapping) else None
+        return str(_output(given)["type"])
+    return next((word for kind, word in _LITERALS.items() if isinstance(told, kind)), "string")
 
 
 def _bound(step: object, missing: set[str], empty: set[str]) -> object:

@@ -280,3 +280,16 @@ def test_optional_inputs_may_be_left_out_and_texts_may_be_empty(workspace: Works
     workspace.jobs.download(run.run, str(tmp_path / "got"))
     (said,) = (tmp_path / "got").rglob("said")
     assert said.read_text() == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_published_pipeline_may_have_optional_inputs(workspace: Workspace, tmp_path: Path) -> None:
+    path = written(tmp_path / "o", OPTIONAL.replace('default: ""', "default: x"))
+    workspace.pipelines.publish(PublishPipeline(str(path), "optional"))
+    for given, expected in (({}, "[x]\n"), ({"label": "y"}, "[x] --label y\n")):
+        run = workspace.pipelines.begin_trigger(TriggerPipeline("optional", inputs=given))
+        found = ended(lambda run=run: workspace.pipelines.run(run.run))  # type: ignore[misc]
+        assert found.status is JobState.COMPLETED, found
+        place = tmp_path / run.run
+        workspace.jobs.download(run.run, str(place))
+        assert next(place.rglob("said")).read_text() == expected

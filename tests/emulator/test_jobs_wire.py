@@ -371,3 +371,13 @@ def test_a_schedule_shows_a_command_without_the_place_of_its_artifacts(emulator:
     reply = client.put(f"{emulator.ws}/schedules/again", json={"properties": body})
     assert reply.json()["properties"]["action"]["jobDefinition"]["experimentName"] == ""
     assert emulator.workspace.schedules.record("again").experiment == "Default"
+
+
+def test_a_pipeline_component_takes_no_unknown_input() -> None:
+    from opsml_cli.emulator.jobs.pipeline import _opened
+    from opsml_cli.emulator.wire import WireError
+
+    specification = {"type": "pipeline", "inputs": {"mode": {"type": "string", "default": "a"}}, "jobs": {}}
+    assert _opened(specification, {"mode": "b"}, {})[1] == {"mode": "b"}
+    with pytest.raises(WireError, match="no input 'mdoe'"):
+        _opened(specification, {"mdoe": "b"}, {})
