@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from compiled_cases import CASES, FRAMES, QUICK, Case, boosters, encoded, ignoring, logistic
-from compiled_support import FrameOriginal, columns_of, compiled, example_of, mixed, numbers, target
+from compiled_cases import CASES, FRAMES, QUICK, Case, booster, boosters, encoded, forest, ignoring, logistic, prepared
+from compiled_support import FrameOriginal, close, columns_of, compiled, example_of, mixed, numbers, target
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
 
 from opsml_cli.domain.contract import BadRequest
 from opsml_cli.local.serving.compiled.compiling import compile_model
-from opsml_cli.local.serving.compiled.scorer import UnequalError, load
+from opsml_cli.local.serving.compiled.original import MlflowOriginal
+from opsml_cli.local.serving.compiled.scorer import CompiledScorer, UnequalError, load
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -102,3 +106,66 @@ def test_the_artifact_is_data_only(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npz"}
     document = json.loads((tmp_path / "compiled.json").read_text())
     assert pd.DataFrame(document["columns"])["name"].tolist() == list(frame.columns)
+
+
+def test_an_mlflow_folder_is_read_as_mlflow_reads_it(tmp_path: Path) -> None:
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    frame = mixed(150)
+    model = encoded(ignoring(), booster()).fit(frame, target(frame, "binary"))
+    signature = infer_signature(frame.drop(columns="a"), np.array(["yes"]))
+    signature.inputs.inputs.insert(0, mlflow.types.ColSpec("double", "a"))
+    mlflow.sklearn.save_model(model, str(tmp_path / "model"), signature=signature, serialization_format="cloudpickle")
+    outcome = compile_model(MlflowOriginal(tmp_path / "model"), tmp_path / "made", 1.0)
+    assert outcome.reason is None
+    scorer = load(tmp_path / "made")
+    row = example_of(frame)
+    rows = [{**row, "a": None}, {**row, "a": 3, "job": "unseen"}, {**row, "b": "2.5"}]
+    frames = pd.DataFrame(rows).astype({"a": float, "b": float})
+    scorer.schema.check(rows)
+    assert scorer.score(rows, False) == model.predict(frames).tolist()
+    for wrong in ({"c": 1.5}, {"c": None}, {"job": 5}, {"flag": "true"}, {"b": ""}, {"c": "7.0"}):
+        with pytest.raises(BadRequest) as refusal:
+            given = [{**row, **wrong}]
+            scorer.schema.check(given)
+            scorer.score(given, False)
+        assert refusal.value.column == next(iter(wrong))
+
+
+_FRAME = mixed(150)
+_CELLS = {
+    "a": st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+    "b": st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-(2**53), 2**53)),
+    "c": st.integers(-(2**63), 2**63 - 1),
+    "d": st.floats(-2, 2),
+    "flag": st.booleans(),
+    "job": st.one_of(st.none(), st.sampled_from(["admin", "tech", "öl", ""]), st.text(max_size=8)),
+    "size": st.sampled_from(["s", "m", "l", "xl"]),
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameOriginal, CompiledScorer]:
+    model = prepared(forest()).fit(_FRAME, target(_FRAME, "three"))
+    original = FrameOriginal(model, columns_of(_FRAME), example_of(_FRAME))
+    return original, compiled(model, _FRAME, tmp_path_factory.mktemp("compiled"), 0.4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows=st.lists(st.fixed_dictionaries(_CELLS), min_size=1, max_size=5))
+def test_any_rows_are_answered_or_refused_as_by_the_original(
+    pipeline: tuple[FrameOriginal, CompiledScorer], rows: list[dict[str, Any]]
+) -> None:
+    original, scorer = pipeline
+    scorer.schema.check(rows)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wanted = original.predict(rows), original.probabilities(rows)
+    except (ValueError, OverflowError):
+        with pytest.raises(BadRequest):
+            scorer.score(rows, False)
+        return
+    assert scorer.score(rows, False) == wanted[0]
+    assert close(scorer.score(rows, True), wanted[1], scorer.tolerance)

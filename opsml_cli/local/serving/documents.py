@@ -50,13 +50,26 @@ def _made(endpoint: str, live: Live, version: str, host: str, deployments: tuple
         url=f"http://{host}",
         example_results=live.example_results,
     )
-    if isinstance(live.scorer, HostGroup) and live.scorer.description.signature is not None:
-        described = live.scorer.description
-        signature = mlflow_signature.of_document(described.signature or {})
-        example = None if described.example is None else json.loads(described.example)
+    taken = _signature(live)
+    if taken is not None:
+        known, body, reply = taken
+        example = None if body is None else json.loads(body)
         make = openapi_signature.swagger2 if version == "2" else openapi_signature.document
-        return make(service, signature, example, described.reply)
+        return make(service, mlflow_signature.of_document(known), example, reply)
     return openapi.swagger2(service) if version == "2" else openapi.document(service)
+
+
+def _signature(live: Live) -> tuple[dict[str, Any], str | None, Any] | None:
+    """The MLflow signature of a foreign model, a body that it answers, and its answer."""
+    if isinstance(live.scorer, HostGroup):
+        described = live.scorer.description
+        return None if described.signature is None else (described.signature, described.example, described.reply)
+    if live.compiled:
+        from opsml_cli.local.serving.compiled.scorer import CompiledScorer
+
+        assert isinstance(live.scorer, CompiledScorer)
+        return live.scorer.signature, live.example, list(live.example_results) or None
+    return None
 
 
 def _of_a_script(endpoint: str, host: str, version: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.contract import BadRequest, Schema
+from opsml_cli.domain.contract import EXPECTED, BadRequest, Dialect, Schema, shown
 from opsml_cli.domain.contract import Column as InputColumn
 
 from .artifact import TooLargeError, Writer
@@ -81,8 +82,43 @@ def _compiled(original: Original, folder: Path, seconds: float) -> Outcome:
     return Outcome(None, writer.size)
 
 
+class MlflowSchema(Schema):
+    """Columns that take what MLflow's conversions take, and not what only opsml's own models read: no text and no null
+    for a boolean, no number for a text, no blank text and no "7.0" for a number."""
+
+    def check(self, rows: Sequence[dict[str, Any]], dialect: Dialect | None = None) -> int:
+        for index, row in enumerate(rows):
+            for column in self.columns:
+                value = row.get(column.name)
+                kind = type(value)
+                if value is None:
+                    wrong = column.type == "boolean"  # MLflow would make it false
+                elif (kind is str) == (column.type == "string"):
+                    continue
+                else:
+                    wrong = column.type not in _TEXTS or not _TEXTS[column.type].match(value)
+                if wrong:
+                    expected = _EXPECTED[column.type]
+                    raise BadRequest(
+                        f"column {column.name!r}, row {index}: {shown(value)!r} is not {expected}",
+                        dialect=dialect,
+                        row=index,
+                        column=column.name,
+                        value=shown(value),
+                        expected=expected,
+                    )
+        return super().check(rows, dialect)
+
+
+_EXPECTED = {**EXPECTED, "boolean": "true or false"}
+_TEXTS = {
+    "integer": re.compile(r"\s*[+-]?[0-9]+\s*\Z"),
+    "number": re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*\Z"),
+}
+
+
 def schema_of(columns: Sequence[Mapping[str, Any]]) -> Schema:
-    return Schema(
+    return MlflowSchema(
         InputColumn(
             column["name"],
             _TYPES[column["type"]],
@@ -108,8 +144,10 @@ def _column(original: Original, column: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in _TYPES:
         raise UnknownError(f"the column {name!r} is of type {kind}")
     base = _base(original)
-    alone = _cell(original, [{**base, name: None}], name)
-    among = _cell(original, [{**base, name: None}, base], name)
+    if kind == "boolean":
+        alone = among = "refused"
+    else:
+        alone, among = (_cell(original, [{**base, name: None}, *others], name) for others in ([], [base]))
     if alone == among:
         null = alone
     elif {alone, among} == {"none", "nan"} and alone == "none":
@@ -168,7 +206,7 @@ def _asked(
             break
         _ask(original, schema, [row], cases)
     # A missing value among others may be seen otherwise than alone.
-    lacking = [{**answered, column["name"]: None} for column in columns]
+    lacking = [{**answered, column["name"]: None} for column in columns if column["type"] != "boolean"]
     _ask_many(original, schema, [each for row in lacking for each in (row, answered)], cases, deadline)
     for row in rows[:8]:
         _ask(original, schema, [row], cases)

@@ -46,6 +46,8 @@ class CompiledScorer:
         self.inputs = Inputs(self._document["columns"])
         self.predictor = predictor(self._document["predictor"], artifact, self.inputs.outputs)
         self.schema: Schema = schema_of(self._document["columns"])
+        fields = ("name", "type", "required")
+        self.signature = {"inputs": [{field: column[field] for field in fields} for column in self._document["columns"]]}
         known = self.predictor.classes
         self._classes = known
         self.classes: tuple[object, ...] = tuple(known) if known is not None else ()

@@ -33,6 +33,7 @@ class Inputs:
         self._number_names = [self.names[index] for index in numbers]
         self._text_names = [self.names[index] for index in texts]
         self._one_number = itemgetter(*self._number_names) if len(numbers) > 1 else None
+        self._number_places = numbers
         self._single = [place for place, index in enumerate(numbers) if columns[index]["type"] == "float"]
         self._bounded = [
             (place, index, self.names[index], _INTEGERS[columns[index]["type"]])
@@ -67,24 +68,34 @@ class Inputs:
             return self.read(self._completed(rows))
         if absent_value or (self._strict_texts and any(None in values for values in texts)):
             self._refuse_nulls(rows)
-        for place in self._nan:
-            if None in texts[place]:
-                texts[place] = [NAN if value is None else value for value in texts[place]]
-        if size > 1:  # of one row, the request holds a text or nothing
-            for place in self._mixed:
-                values = texts[place]
-                if None in values and any(value is not None for value in values):
-                    texts[place] = [NAN if value is None else value for value in values]
+        self._mark(texts)
         try:
             numbers = np.array(found, dtype=np.float64).reshape(size, -1)
         except OverflowError:
             raise self._too_large(rows) from None
         if self._bounded:
             self._check_bounds(rows, numbers)
+        if self._single:
+            self._round(numbers)
+        return Block(size, numbers, texts)
+
+    def _mark(self, texts: list[list[Any]]) -> None:
+        """NAN in place of the nulls that the original sees as NaN."""
+        for place in self._nan:
+            if None in texts[place]:
+                texts[place] = [NAN if value is None else value for value in texts[place]]
+        for place in self._mixed:  # of one row, the request holds a text or nothing
+            values = texts[place]
+            if len(values) > 1 and None in values and any(value is not None for value in values):
+                texts[place] = [NAN if value is None else value for value in values]
+
+    def _round(self, numbers: np.ndarray) -> None:
         for place in self._single:
             with np.errstate(over="ignore"):
                 numbers[:, place] = numbers[:, place].astype(np.float32)
-        return Block(size, numbers, texts)
+            wide = np.isinf(numbers[:, place])
+            if wide.any():
+                raise Refusal(int(np.argmax(wide)), self._number_places[place], "a number that a 32-bit float holds")
 
     def _completed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Rows with every column; Refusal where one may not be left out."""
@@ -102,17 +113,17 @@ class Inputs:
 
     def _check_bounds(self, rows: Sequence[Mapping[str, Any]], numbers: np.ndarray) -> None:
         if len(rows) == 1:
-            row = rows[0]
             for _, index, name, bound in self._bounded:
-                value = row[name]
+                value = rows[0][name]
                 if value is not None and not -bound <= value < bound:
                     raise Refusal(0, index, _BITS[bound])
             return
-        for place, index, _, bound in self._bounded:
+        for place, index, name, bound in self._bounded:
             values = numbers[:, place]
-            wrong = (values >= bound) | (values < -bound)
-            if wrong.any():
-                raise Refusal(int(np.argmax(wrong)), index, _BITS[bound])
+            # Rounded to float64, the largest integers look like the bound itself.
+            for row in np.flatnonzero((values >= bound) | (values < -bound)).tolist():
+                if not -bound <= rows[row][name] < bound:
+                    raise Refusal(row, index, _BITS[bound])
 
     def _too_large(self, rows: Sequence[Mapping[str, Any]]) -> Refusal:
         for place, row in enumerate(rows):
