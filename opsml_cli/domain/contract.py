@@ -22,7 +22,8 @@ from typing import Any
 # What is read from text, as the OpenAPI document tells it; blank text is a missing value. An exponent of two digits keeps
 # whatever fits into TEXT_LIMIT finite.
 NUMBER_TEXT = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0?[0-9]{1,2})?)?\s*$"
-INTEGER_TEXT = r"^\s*([+-]?[0-9]+(\.0*)?)?\s*$"
+INTEGER_TEXT = r"^\s*([+-]?0*[0-9]{1,18}(\.0*)?)?\s*$"
+LEAST, MOST = -(1 << 63), (1 << 63) - 1  # of an integer
 BOOLEANS = {
     **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0", "on"), True),
     **dict.fromkeys(("false", "no", "n", "f", "0", "0.0", "off"), False),
@@ -92,7 +93,7 @@ class Schema:
                     if type_ is int or (type_ is float and math.isfinite(value)):
                         continue
                 elif kind == "integer":
-                    if type_ is int or (type_ is float and value.is_integer()):
+                    if (type_ is int or (type_ is float and value.is_integer())) and LEAST <= value <= MOST:
                         continue
                 elif kind == "string" and type_ is str:
                     continue
@@ -113,7 +114,7 @@ class Schema:
 
 
 EXPECTED: Mapping[str, str] = {
-    "integer": "an integer or null",
+    "integer": "an integer of 64 bits or null",
     "number": "a finite number or null",
     "boolean": "true, false or null",
     "string": "text or null",
@@ -358,13 +359,13 @@ def _fitting(value: object, kind: str) -> object:
 
 
 def _from_text(value: str, kind: str) -> object:
+    if kind == "datetime":
+        return value if value.strip() else None
+    if len(value) > TEXT_LIMIT:
+        return _WRONG
     text = value.strip()
     if not text:
         return None
-    if kind == "datetime":
-        return value
-    if len(value) > TEXT_LIMIT:
-        return _WRONG
     if kind == "boolean":
         return BOOLEANS.get(text.lower(), _WRONG)
     if kind == "integer":

@@ -60,7 +60,7 @@ def document(service: Service) -> Document:
                 }
             },
         },
-        "responses": {"200": _answer(service), **_refusals(("400", "404", "408", "413", "415", "429", "500", "504"))},
+        "responses": {"200": _answer(service), **_refusals(("404", "413", "415", "500", "504"))},
     }
     answer: Document = {
         "openapi": "3.1.0",
@@ -70,7 +70,7 @@ def document(service: Service) -> Document:
             "/": {"get": _plain("health", "Whether the server lives", "text/plain", "Healthy")},
             "/swagger.json": {
                 "get": {
-                    **_plain("swagger", "This document", JSON, None, "400", "404"),
+                    **_plain("swagger", "This document", JSON, None, "404"),
                     "parameters": [
                         {
                             "name": "version",
@@ -96,7 +96,8 @@ def swagger2(service: Service) -> Document:
     properties = {column.name: _property2(column) for column in service.schema.columns}
     row = {"type": "object", "properties": properties, "required": _required(service.schema)}
     result: Document = _label2(service.classes)
-    refused = {"description": "Refused", "schema": {"type": "object"}}
+    scored: dict[str, Document] = {"200": {"description": "Predictions", "schema": {"$ref": "#/definitions/Reply"}}}
+    healthy: dict[str, Document] = {"200": {"description": "Healthy", "schema": {"type": "string"}}}
     answer: Document = {
         "swagger": "2.0",
         "info": _info(service),
@@ -109,8 +110,8 @@ def swagger2(service: Service) -> Document:
             "/": {
                 "get": {
                     "operationId": "health",
-                    "produces": ["text/plain"],
-                    "responses": {"200": {"description": "Healthy", "schema": {"type": "string"}}},
+                    "produces": ["text/plain", JSON],
+                    "responses": healthy | _refusals2(),
                 }
             },
             "/score": {
@@ -120,10 +121,7 @@ def swagger2(service: Service) -> Document:
                         {"name": "request", "in": "body", "required": True, "schema": {"$ref": "#/definitions/Request"}},
                         {"name": "azureml-model-deployment", "in": "header", "type": "string", "required": False},
                     ],
-                    "responses": {
-                        "200": {"description": "Predictions", "schema": {"$ref": "#/definitions/Reply"}},
-                        **dict.fromkeys(("400", "401", "404", "413", "415", "429", "504"), refused),
-                    },
+                    "responses": scored | _refusals2("404", "413", "415", "500", "504"),
                 }
             },
         },
@@ -132,10 +130,12 @@ def swagger2(service: Service) -> Document:
             "Request": {
                 "type": "object",
                 "required": ["Inputs"],
+                "additionalProperties": False,
                 "properties": {
                     "Inputs": {
                         "type": "object",
                         "required": ["data"],
+                        "additionalProperties": False,
                         "properties": {"data": {"type": "array", "items": {"$ref": "#/definitions/Row"}}},
                     },
                     "GlobalParameters": {
@@ -183,6 +183,7 @@ def _schemas(service: Service) -> Document:
         "type": "array",
         "description": "Values in the order of the columns.",
         "prefixItems": [_property(column) for column in schema.columns],
+        "items": {},
         "minItems": len(schema.columns),
         "maxItems": len(schema.columns),
     }
@@ -213,8 +214,8 @@ def _schemas(service: Service) -> Document:
                             "required": ["columns", "data"],
                             "additionalProperties": False,
                             "properties": {
-                                "columns": {"const": list(schema.names)},
-                                "index": {"type": "array"},
+                                "columns": _names(schema),
+                                "index": {"type": "array", "items": {}, "description": "It means nothing to the model."},
                                 "data": {"type": "array", "items": {"$ref": "#/components/schemas/ListRow"}},
                             },
                         },
@@ -252,6 +253,18 @@ def _schemas(service: Service) -> Document:
     }
 
 
+def _names(schema: Schema) -> Document:
+    """The columns' names in their order. No `const` with a list: generators of clients know none."""
+    return {
+        "type": "array",
+        "prefixItems": [{"type": "string", "const": name} for name in schema.names],
+        "items": {"type": "string"},
+        "minItems": len(schema.names),
+        "maxItems": len(schema.names),
+        "example": list(schema.names),
+    }
+
+
 def _result(classes: Sequence[object]) -> Document:
     if not classes:
         return {"type": "number", "description": "The predicted value"}
@@ -274,6 +287,8 @@ def _property(column: Column) -> Document:
     answer: Document = {}
     if column.type in ("integer", "number"):
         answer["type"] = [column.type, "string", "null"]
+        if column.type == "integer":
+            answer["format"] = "int64"
         answer["pattern"] = INTEGER_TEXT if column.type == "integer" else NUMBER_TEXT
         answer["maxLength"] = TEXT_LIMIT
     elif column.type == "boolean":
@@ -291,7 +306,8 @@ def _property(column: Column) -> Document:
             known: Document = {"enum": list(column.categories), "description": "Values seen in training"}
             answer = {"anyOf": [known, {**answer, "description": "Other values follow the model"}]}
     if column.missing and column.type != "string":
-        answer = {"anyOf": [answer, {"enum": list(column.missing), "description": "No value"}]}
+        words = "|".join(re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\1", word) for word in column.missing)
+        answer = {"anyOf": [answer, {"type": "string", "pattern": rf"^\s*({words})\s*$", "description": "No value"}]}
     answer.update(_range(column))
     if column.example is not None:
         answer["examples"] = [column.example]
@@ -304,6 +320,8 @@ def _property2(column: Column) -> Document:
         answer |= {"type": "string", "format": "date-time"}
     else:
         answer["type"] = column.type
+    if column.type == "integer":
+        answer["format"] = "int64"
     if column.categories and column.type == "string":
         answer["enum"] = list(column.categories)
     if column.example is not None:
@@ -321,8 +339,9 @@ def _range(column: Column) -> Document:
 def _label2(classes: Sequence[object]) -> Document:
     if not classes:
         return {"type": "number", "format": "double"}
-    kinds = {bool: "boolean", int: "integer", float: "number"}
-    return {"type": kinds.get(type(classes[0]), "string"), "enum": list(classes)}
+    # Swagger 2.0 has no 'one of': it is a label, or with predict_proba a list of numbers.
+    words = json.dumps(list(classes))
+    return {"description": f"The predicted class, one of {words}; predict_proba: the probability of each, in this order"}
 
 
 def _required(schema: Schema) -> list[str]:
@@ -360,22 +379,28 @@ _MEANINGS: Mapping[str, str] = {
     "401": "No key, or a wrong one",
     "403": "A page of another site asked",
     "404": "No such deployment or path",
-    "408": "The body did not arrive in time",
+    "408": "The request did not arrive in time",
     "413": "The body is too large",
     "415": "The body is no JSON",
     "421": "Another Host was meant",
-    "429": "Too many requests at once; try again",
+    "429": "Too many requests or connections at once; try again",
+    "431": "The head of the request is too large",
     "500": "The model failed",
     "504": "The model did not answer in time",
 }
+_ALWAYS = ("400", "401", "403", "408", "421", "429", "431")  # of any path: no sound request, no key, a page of another site
 
 
 def _refusals(statuses: Sequence[str]) -> Document:
     schema = {"$ref": "#/components/schemas/Error"}
     return {
         status: {"description": _MEANINGS[status], "content": {JSON: {"schema": schema}}}
-        for status in sorted({*statuses, "401", "403", "421"})
+        for status in sorted({*statuses, *_ALWAYS})
     }
+
+
+def _refusals2(*statuses: str) -> dict[str, Document]:
+    return {status: {"description": _MEANINGS[status]} for status in sorted({*statuses, *_ALWAYS})}
 
 
 def _plain(operation: str, summary: str, media: str, example: str | None, *refusals: str) -> Document:
@@ -385,5 +410,5 @@ def _plain(operation: str, summary: str, media: str, example: str | None, *refus
     return {
         "operationId": operation,
         "summary": summary,
-        "responses": {"200": {"description": summary, "content": {media: content}}, **_refusals(("429", *refusals))},
+        "responses": {"200": {"description": summary, "content": {media: content}}, **_refusals(refusals)},
     }

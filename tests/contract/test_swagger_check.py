@@ -129,3 +129,37 @@ def test_what_the_server_gets_wrong_is_found(server: Careless, told: str) -> Non
     document = json.loads(json.dumps(describe(Service("bank", "blue", "elders", "1", Elders.schema, ("no", "yes")))))
     with serving(lambda port: server) as port:
         assert [line for line in findings(f"http://127.0.0.1:{port}", document) if told in line]
+
+
+@pytest.mark.parametrize("version", ["2", "3"])
+def test_every_operation_documents_what_happens_before_it(address: str, version: str) -> None:
+    headers = {"authorization": f"Bearer {PRIMARY}"}
+    found = httpx.get(f"{address}/swagger.json?version={version}", headers=headers, trust_env=False).json()
+    for path, methods in found["paths"].items():
+        for operation in methods.values():
+            assert {"400", "401", "403", "408", "421", "429", "431"} <= operation["responses"].keys(), path
+
+
+@pytest.mark.parametrize("column", ["age", "rate"])
+def test_text_beyond_its_documented_length_is_refused(address: str, document: dict[str, Any], column: str) -> None:
+    row = {"age": 60, "job": "x", "rate": 1.0, column: " " * 65}
+    assert document["components"]["schemas"]["Row"]["properties"][column]["maxLength"] == 64
+    reply = httpx.post(
+        address + "/score", json={"data": [row]}, headers={"authorization": f"Bearer {PRIMARY}"}, trust_env=False
+    )
+    assert reply.status_code == 400
+
+
+def test_what_swagger_2_allows_is_what_is_answered(address: str) -> None:
+    import jsonschema
+
+    headers = {"authorization": f"Bearer {PRIMARY}"}
+    found = httpx.get(f"{address}/swagger.json?version=2", headers=headers, trust_env=False).json()
+    schema = {"$ref": "#/definitions/Request", "definitions": found["definitions"]}
+    for body, status in (
+        ({"Inputs": {"": 1, "data": []}}, 400),
+        ({"Inputs": {"data": []}}, 200),
+        ({"Inputs": {"data": []}, "x": 1}, 400),
+    ):
+        assert jsonschema.Draft4Validator(schema).is_valid(body) is (status == 200)
+        assert httpx.post(address + "/score", json=body, headers=headers, trust_env=False).status_code == status
