@@ -488,3 +488,22 @@ def test_more_requests_than_a_deployment_takes_are_refused_and_those_still_comin
     assert statuses.count(429) == 4
     for each in coming:
         each.close()
+
+
+@pytest.mark.slow
+def test_a_front_whose_hosts_die_again_and_again_keeps_no_descriptors_and_no_threads(place: LocalWorkspace) -> None:
+    Scripts(place, "descriptors").deploy(
+        "blue", "import os\ndef init(): pass\ndef run(body): return os._exit(1) if body == '0' else 1"
+    )
+    client = Client(place, "descriptors")
+    [front] = fronts(place)
+
+    def die() -> None:
+        assert client.ask("0", "blue")[0] == 502
+        assert client.ask("1", "blue")[0] == 200
+
+    die()
+    before = front.num_fds(), front.num_threads()
+    for _ in range(4):
+        die()
+    until(lambda: front.num_fds() <= before[0] + 1 and front.num_threads() <= before[1] + 1)

@@ -299,6 +299,7 @@ class HostGroup:
             self._hosts.pop(number, None)
             if host in self._unattached:
                 self._unattached.remove(host)
+        host.channel.close()  # the event loop has a descriptor of its own
 
     # Requests, on the event loop
 
