@@ -32,3 +32,10 @@ def azureml_python() -> Path:
 def mlflow_python() -> Path:
     """Python with MLflow and its server."""
     return _python("mlflow")
+
+
+@pytest.fixture(scope="session")
+def generators_python() -> Path:
+    """Python with the generators of clients: openapi-python-client, openapi-generator (which needs Java) and
+    datamodel-code-generator."""
+    return _python("generators")
