@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.progress import Progress
-    from opsml_cli.scoring_client import ScoringClient
+    from opsml_cli.domain.scoring import RowScorer, ScorePlan
+    from opsml_cli.scoring_client import Address, ScoringClient
 
 _PARALLEL = 8
 _KEY_SECONDS = 120.0  # how long a new key may take
@@ -260,6 +261,14 @@ class AzureEndpoints:
         with self._client(resource) as client:
             return client.send(request)
 
+    def scorer(self, name: str, plan: ScorePlan) -> RowScorer:
+        from opsml_cli.scoring_client import EndpointScorer
+
+        resource = self._resource(name)
+        if plan.deployment is not None:
+            plan = replace(plan, deployment=str(self._deployment(resource, plan.deployment)["name"]))
+        return EndpointScorer(self._address(resource), None, plan)
+
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
         from opsml_cli.loading.generator import load
 
@@ -292,10 +301,14 @@ class AzureEndpoints:
         serve(target, port, ready)
 
     def _client(self, resource: Mapping[str, Any]) -> ScoringClient:
-        from opsml_cli.scoring_client import Address, ScoringClient
+        from opsml_cli.scoring_client import ScoringClient
 
-        uri = self._scoring_uri(resource)
-        return ScoringClient(Address(str(resource["name"]), uri, self._credential(resource), trust=self._trust), dialect=None)
+        return ScoringClient(self._address(resource), dialect=None)
+
+    def _address(self, resource: Mapping[str, Any]) -> Address:
+        from opsml_cli.scoring_client import Address
+
+        return Address(str(resource["name"]), self._scoring_uri(resource), self._credential(resource), trust=self._trust)
 
     def _scoring_uri(self, resource: Mapping[str, Any]) -> str:
         uri = (resource.get("properties") or {}).get("scoringUri")

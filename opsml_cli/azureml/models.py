@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.endpoint import ScoreRequest, ScoreResult
     from opsml_cli.domain.explanation import ExplainModel, Explanation
+    from opsml_cli.domain.scoring import RowScorer, ScorePlan
 
 _LARGEST_MANIFEST = 4 << 20
 
@@ -160,6 +161,9 @@ class AzureModels:
         return [str(path) for path in model_folder.files_of(final)]
 
     def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:  # noqa: ARG002 - the port's
+        raise _elsewhere("scores no model without an endpoint", ref, f"opsml -w local score --model {ref.name} INPUT")
+
+    def scorer(self, ref: AssetRef, plan: ScorePlan) -> RowScorer:  # noqa: ARG002 - the port's
         raise _elsewhere("scores no model without an endpoint", ref, f"opsml -w local score --model {ref.name} INPUT")
 
     def compare(self, spec: CompareModels) -> Comparison:

@@ -97,9 +97,8 @@ class Output:
                 self._data(formats.to_tsv(formats.to_rows(document, columns)))
         elif form == "yaml":
             self._data(("---\n" if streamed else "") + formats.to_yaml(document))
-        elif form == "jsonl" and isinstance(document, list) and not streamed:
-            for item in document:
-                self._json(item, indent=None)
+        elif form == "jsonl" and isinstance(document, list):
+            self._json_lines(document)
         else:
             self._json(document, indent=None if streamed or form == "jsonl" else 2)
 
@@ -118,8 +117,18 @@ class Output:
         return formats.plain(rendering.document(value)), rendering.columns
 
     def _json(self, document: Any, indent: int | None) -> None:
-        ascii_only = (getattr(self.stdout, "encoding", None) or "ascii").lower().replace("-", "") != "utf8"
-        written = formats.to_json(document, indent=indent, ascii_only=ascii_only) + "\n"
+        self._write_json(formats.to_json(document, indent=indent, ascii_only=self._ascii_only) + "\n")
+
+    def _json_lines(self, documents: Sequence[Any]) -> None:
+        """An object a line, many lines in one write."""
+        ascii_only = self._ascii_only
+        self._write_json("".join(formats.to_json(one, indent=None, ascii_only=ascii_only) + "\n" for one in documents))
+
+    @property
+    def _ascii_only(self) -> bool:
+        return (getattr(self.stdout, "encoding", None) or "ascii").lower().replace("-", "") != "utf8"
+
+    def _write_json(self, written: str) -> None:
         self._write(self.stdout, text.defuse_json(written) if self.ci else written)
 
     def _person(self, value: Any, *, streamed: bool) -> None:

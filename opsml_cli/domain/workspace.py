@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from opsml_cli.domain.progress import Progress
     from opsml_cli.domain.report import JobReport
     from opsml_cli.domain.schedule import CreateSchedule, Schedule, ScheduleSaved
+    from opsml_cli.domain.scoring import RowScorer, ScorePlan
 
 
 class DataOperations(Protocol):
@@ -138,6 +139,10 @@ class ModelOperations(Protocol):
         """Score in this process, with no server. Input errors as on an endpoint: InvalidInputError naming the column."""
         ...
 
+    def scorer(self, ref: AssetRef, plan: ScorePlan) -> RowScorer:
+        """As `score`, for any number of rows, batch by batch."""
+        ...
+
     def compare(self, spec: CompareModels) -> Comparison:
         """Two models on the same rows, with a paired interval; reproducible by `spec.seed`. UnsupportedError for models
         that opsml did not train; InvalidInputError when their tasks or classes differ, or the rows do not fit."""
@@ -207,6 +212,11 @@ class OnlineEndpointOperations(Protocol):
 
     def send(self, name: str, request: RawRequest) -> RawReply:
         """Send one body as it is, and hand back what was answered, whatever its status."""
+        ...
+
+    def scorer(self, name: str, plan: ScorePlan) -> RowScorer:
+        """As `score`, for any number of rows, batch by batch: several requests at a time, results in order. A request is
+        sent again only when the endpoint has not taken it."""
         ...
 
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:

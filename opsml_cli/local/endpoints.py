@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from opsml_cli.domain.deployment import EndpointSpec
     from opsml_cli.domain.load import LoadFigures, LoadPlan
     from opsml_cli.domain.progress import Progress
+    from opsml_cli.domain.scoring import RowScorer, ScorePlan
     from opsml_cli.local.models import LocalModels
-    from opsml_cli.scoring_client import ScoringClient
+    from opsml_cli.scoring_client import Address, ScoringClient
 
 
 _NOBODY: Mapping[str, Serving] = {}
@@ -299,6 +300,15 @@ class LocalEndpoints:
         with self._client(record) as client:
             return client.send(request)
 
+    def scorer(self, name: str, plan: ScorePlan) -> RowScorer:
+        from opsml_cli.domain.contract import Dialect
+        from opsml_cli.scoring_client import EndpointScorer
+
+        record = self._record(name)
+        if plan.deployment is not None:
+            plan = replace(plan, deployment=endpoint_traffic.deployment_of(record, plan.deployment).name)
+        return EndpointScorer(self._address(record), Dialect.AUTOML_V2, plan)
+
     def load(self, name: str, plan: LoadPlan, rows: Sequence[Row], progress: Progress) -> LoadFigures:
         from opsml_cli.loading.generator import load
 
@@ -324,11 +334,16 @@ class LocalEndpoints:
         serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
 
     def _client(self, record: EndpointRecord) -> ScoringClient:
-        from opsml_cli.scoring_client import Address, ScoringClient
+        from opsml_cli.scoring_client import ScoringClient
+
+        return ScoringClient(self._address(record))
+
+    def _address(self, record: EndpointRecord) -> Address:
+        from opsml_cli.scoring_client import Address
 
         self._require_running(record)
         uri, key = self._url(record, "/score") or "", self.keys(record.name).primary
-        return ScoringClient(Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}"))
+        return Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}")
 
     def _require_running(self, record: EndpointRecord) -> None:
         if record.port is None or not self._servers.running(record):

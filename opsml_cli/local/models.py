@@ -29,6 +29,7 @@ from opsml_cli.local.store import Store
 if TYPE_CHECKING:
     from opsml_cli.domain.comparison import CompareModels, Comparison
     from opsml_cli.domain.explanation import ExplainModel, Explanation
+    from opsml_cli.domain.scoring import RowScorer, ScorePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +192,16 @@ class LocalModels:
     def score(self, ref: AssetRef, request: ScoreRequest) -> ScoreResult:
         from opsml_cli.local import model_scoring
 
-        model = self.get(ref)
-        return model_scoring.score(self._layout.root, self.verified(ref) if model.own else self.trusted(ref), request)
+        return model_scoring.score(self._layout.root, self._answerable(ref), request)
+
+    def scorer(self, ref: AssetRef, plan: ScorePlan) -> RowScorer:
+        from opsml_cli.local import model_scoring
+
+        return model_scoring.ModelScorer(self._layout.root, self._answerable(ref), plan)
+
+    def _answerable(self, ref: AssetRef) -> Model:
+        """The model that may be run: one of our own with its files proven, or one that somebody trusts."""
+        return self.verified(ref) if self.get(ref).own else self.trusted(ref)
 
     def compare(self, spec: CompareModels) -> Comparison:
         from opsml_cli.local import model_comparison

@@ -1,21 +1,24 @@
-"""Scoring rows: on an endpoint, or with a model in this process; and keeping what came out."""
+"""Scoring a table: on an endpoint, or with a model in this process, batch by batch; and keeping what came out."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from opsml_cli.domain import names
-from opsml_cli.domain.endpoint import OnlineEndpoint, Row, ScoreRequest, ScoreResult
+from opsml_cli.domain.endpoint import OnlineEndpoint, Row, ScoreResult
 from opsml_cli.domain.errors import NotFoundError, UsageError
 from opsml_cli.domain.model import Model
 from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.progress import Progress
+from opsml_cli.domain.scoring import RowScorer, RowTable, ScoredFile, ScoredRows, ScorePlan
 from opsml_cli.domain.workspace import Workspace
 
-FORMATS = (".csv", ".json", ".jsonl")
+IN_MEMORY = 200_000  # predictions that a document on stdout may hold
+PREDICTION = "prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,113 @@ class Target:
     model: AssetRef | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredFile:
-    """Predictions that were written to `path`."""
+class RowsWriter(Protocol):
+    """A file that takes rows piece by piece."""
 
-    path: str
-    rows: int
-    deployment: str | None
-    latency_ms: float
+    def write(self, records: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None: ...
 
 
-def score(workspace: Workspace, target: Target, rows: Sequence[Row], *, proba: bool = False) -> ScoreResult:
-    """Score `rows`. Errors in them name the column and the row."""
-    request = ScoreRequest(rows, proba=proba, deployment=target.deployment)
+def opened(workspace: Workspace, target: Target, plan: ScorePlan) -> RowScorer:
+    """What scores: to be used as a context manager."""
     if target.model is not None:
-        return workspace.models.score(target.model, request)
+        return workspace.models.scorer(target.model, plan)
     assert target.endpoint is not None
-    return workspace.online_endpoints.score(target.endpoint, request)
+    return workspace.online_endpoints.scorer(target.endpoint, plan)
+
+
+class Scoring:
+    """One run over a table. `keep` are the input's columns that go into the output beside the predictions."""
+
+    def __init__(self, scorer: RowScorer, table: RowTable, plan: ScorePlan, keep: Sequence[str], progress: Progress) -> None:
+        self._scorer, self._table, self._plan, self._keep, self._progress = scorer, table, plan, keep, progress
+        self._kept: deque[Sequence[Row]] = deque()
+        self._began: float | None = None
+        self._ended = 0.0
+        self.rows = 0
+
+    def parts(self) -> Iterator[ScoredRows]:
+        """What became of every batch, in the table's order, with the columns that are kept."""
+        for part in self._scorer.score(self._batches()):
+            self._ended = time.perf_counter()
+            kept = self._kept.popleft()
+            if self.rows:
+                self._progress.amount(self.rows + len(part.predictions), self._table.rows, "rows")
+            elif self._table.rows is None or self._table.rows > len(part.predictions):
+                self._progress.phase("scoring")
+            self.rows += len(part.predictions)
+            yield replace(part, kept=kept)
+
+    def _batches(self) -> Iterator[Sequence[Row]]:
+        for batch in self._table.batches(self._plan.batch_rows, self._keep):
+            self._kept.append(batch.kept)
+            if self._began is None:
+                self._began = time.perf_counter()
+            yield batch.rows
+
+    @property
+    def latency_ms(self) -> float:
+        return round((self._ended - self._began) * 1000, 3) if self._began is not None and self._ended else 0.0
+
+    def result(self, limit: int = IN_MEMORY, *, shown: int | None = None, raw: bool = False) -> ScoreResult:
+        """All predictions as one value; only the first `shown` of them where nobody sees more. UsageError for more than
+        `limit` rows."""
+        predictions: list[object] = []
+        probabilities: list[Sequence[float]] = []
+        replies: list[bytes] = []
+        for part in self.parts():
+            if shown is None and self.rows > limit:
+                raise UsageError(
+                    f"the input has more than {limit:,} rows: too many for one document",
+                    fix="write a file with --out scores.parquet (or .csv, .jsonl), or stream with -o jsonl",
+                )
+            if shown is None or len(predictions) < shown:
+                predictions += part.predictions
+                probabilities += part.probabilities
+            if raw:
+                replies += part.raw
+        return ScoreResult(
+            predictions=predictions,
+            rows=self.rows,
+            deployment=self._scorer.deployment,
+            latency_ms=self.latency_ms,
+            classes=self._scorer.classes,
+            probabilities=probabilities,
+            raw="\n".join(reply.decode("utf-8", "replace") for reply in replies) if raw else None,
+        )
+
+    def records(self) -> Iterator[tuple[list[dict[str, object]], list[str]]]:
+        """Rows of output and their columns, batch by batch: what is kept, the prediction, the probabilities."""
+        columns: list[str] | None = None
+        for part in self.parts():
+            added = [PREDICTION, *(f"probability_{label}" for label in self._scorer.classes)]
+            if columns is None:
+                columns = [*self._kept_columns(part, added), *added]
+            made = []
+            for index, prediction in enumerate(part.predictions):
+                values = (prediction, *part.probabilities[index]) if part.probabilities else (prediction,)
+                made.append({**(part.kept[index] if part.kept else {}), **dict(zip(added, values, strict=True))})
+            yield made, columns
+        if columns is None:
+            yield [], [*self._kept_columns(None, [PREDICTION]), PREDICTION]
+
+    def _kept_columns(self, part: ScoredRows | None, added: Sequence[str]) -> list[str]:
+        columns = list(part.kept[0]) if part is not None and part.kept else []
+        if part is None and self._keep:
+            columns = list(self._table.columns if list(self._keep) == ["all"] else self._keep)
+        taken = next((name for name in columns if name in added), None)
+        if taken is not None:
+            raise UsageError(
+                f"the input has a column {taken!r} itself, as the output has",
+                fix="name the columns to keep without it: --keep COLUMN,COLUMN",
+            )
+        return columns
+
+    def file(self, path: str, writer: RowsWriter) -> ScoredFile:
+        """Write all rows of output."""
+        for records, columns in self.records():
+            writer.write(records, columns)
+        scorer = self._scorer
+        return ScoredFile(path, self.rows, scorer.deployment, self.latency_ms, scorer.retried)
 
 
 def sample(workspace: Workspace, target: Target, count: int) -> Sequence[Row]:
@@ -60,47 +153,6 @@ def sample(workspace: Workspace, target: Target, count: int) -> Sequence[Row]:
         hidden.add(str(workspace.jobs.get(model.job).spec.get("target_column")))
     rows = workspace.data.sample(model.data, count)
     return [{name: value for name, value in row.items() if name not in hidden} for row in rows]
-
-
-def write(result: ScoreResult, path: str) -> ScoredFile:
-    """Write predictions, and probabilities where there are any, as CSV, JSON or JSON lines by the file's suffix; whole or
-    not at all. UsageError for another suffix."""
-    place = Path(path).expanduser()
-    suffix = place.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(f"{place.name!r} does not say its format", fix=f"end it in {', '.join(FORMATS)}")
-    records = [_record(result, index) for index in range(result.rows)]
-    if suffix == ".json":
-        text = json.dumps(records, indent=1)
-    elif suffix == ".jsonl":
-        text = "".join(json.dumps(record) + "\n" for record in records)
-    else:
-        import csv
-        import io
-
-        buffer = io.StringIO()
-        fields = ["prediction", *(f"probability_{label}" for label in result.classes)]
-        writer = csv.DictWriter(buffer, fields)
-        writer.writeheader()
-        writer.writerows(records)
-        text = buffer.getvalue()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, "utf-8")
-        temporary.replace(place)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no folder {place.parent}", fix="make it, or choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return ScoredFile(str(place), result.rows, result.deployment, result.latency_ms)
-
-
-def _record(result: ScoreResult, index: int) -> dict[str, object]:
-    record = {"prediction": result.predictions[index]}
-    if result.probabilities:
-        shares = result.probabilities[index]
-        record |= {f"probability_{label}": share for label, share in zip(result.classes, shares, strict=True)}
-    return record
 
 
 def _model(workspace: Workspace, target: Target) -> Model:

@@ -66,15 +66,22 @@ def check_names(found: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def batches(
-    path: Path, form: TableFormat, name: str, names: tuple[str, ...], columns: Sequence[str] | None = None
+    path: Path,
+    form: TableFormat,
+    name: str,
+    names: tuple[str, ...],
+    columns: Sequence[str] | None = None,
+    *,
+    missing: bool = True,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[pa.RecordBatch]:
-    """The rows as text columns, missing values null. InvalidInputError names the line of a ragged row; NotUtf8Error when
-    the encoding found from the head does not hold for the rest."""
+    """The rows as text columns, missing values null (`missing` False: as the text that they are). InvalidInputError names the
+    line of a ragged row; NotUtf8Error when the encoding found from the head does not hold for the rest."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
     read = pacsv.ReadOptions(
-        block_size=BLOCK_BYTES,
+        block_size=block_bytes,
         encoding=_arrow_encoding(form.encoding),
         column_names=None if form.header else list(names),
     )
@@ -82,7 +89,7 @@ def batches(
     convert = pacsv.ConvertOptions(
         column_types={column: pa.string() for column in names},
         null_values=list(MISSING),
-        strings_can_be_null=True,
+        strings_can_be_null=missing,
         include_columns=list(columns) if columns is not None else None,
     )
     with open_content(path, form.compression, name) as stream:

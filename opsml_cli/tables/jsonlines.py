@@ -18,17 +18,19 @@ MAX_LINE = 16 << 20
 MAX_ARRAY = 512 << 20
 MAX_DEPTH = 32
 BATCH_ROWS = 20_000
+_EXACT = 2.0**63  # an integer that large was read as a float
 
 Record = dict[str, object]
 
 
-def records(path: Path, form: TableFormat, name: str) -> Iterator[Record]:
-    """One mapping of plain values a row. Nested values become their JSON text. InvalidInputError names the line."""
+def records(path: Path, form: TableFormat, name: str, *, nested: bool = False) -> Iterator[Record]:
+    """One mapping of plain values a row. Nested values become their JSON text (`nested`: stay, and integers keep all their
+    digits). InvalidInputError names the line."""
     with open_content(path, form.compression, name) as stream:
-        yield from parsed(stream, form, name)
+        yield from parsed(stream, form, name, nested=nested)
 
 
-def parsed(stream: BinaryIO, form: TableFormat, name: str) -> Iterator[Record]:
+def parsed(stream: BinaryIO, form: TableFormat, name: str, *, nested: bool = False) -> Iterator[Record]:
     """As `records`, from an open stream."""
     if form.encoding not in (None, "utf-8", "utf-8-sig"):
         raise InvalidInputError(
@@ -38,10 +40,10 @@ def parsed(stream: BinaryIO, form: TableFormat, name: str) -> Iterator[Record]:
         content = stream.read(MAX_ARRAY + 1)
         if len(content) > MAX_ARRAY:
             raise InvalidInputError(f"{name}: a JSON array of more than {MAX_ARRAY >> 20} MiB", fix="write it as JSON lines")
-        values = _loads(content.removeprefix(b"\xef\xbb\xbf"), name)
+        values = (_exactly if nested else _loads)(content.removeprefix(b"\xef\xbb\xbf"), name)
         rows = values if isinstance(values, list) else [values]
         for position, value in enumerate(rows, 1):
-            yield _row(value, f"{name}, row {position}")
+            yield _row(value, f"{name}, row {position}", nested=nested)
         return
     number = 0
     while line := stream.readline(MAX_LINE + 1):
@@ -52,7 +54,7 @@ def parsed(stream: BinaryIO, form: TableFormat, name: str) -> Iterator[Record]:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if line.strip():
             place = f"{name}, line {number}"
-            yield _row(_loads(line, place), place)
+            yield _row((_exactly if nested else _loads)(line, place), place, nested=nested)
 
 
 def _loads(content: bytes, place: str) -> object:
@@ -64,7 +66,17 @@ def _loads(content: bytes, place: str) -> object:
         raise InvalidInputError(f"{place}: no sound JSON: {error.msg}", fix="correct it and run the command again") from error
 
 
-def _row(value: object, place: str) -> Record:
+def _exactly(content: bytes, place: str) -> object:
+    """As `_loads`; integers beyond 64 bits stay what they are."""
+    import json
+
+    value = _loads(content, place)
+    rows = value if isinstance(value, list) else [value]
+    cells = (cell for row in rows if isinstance(row, dict) for cell in row.values())
+    return json.loads(content) if any(isinstance(cell, float) and abs(cell) >= _EXACT for cell in cells) else value
+
+
+def _row(value: object, place: str, *, nested: bool = False) -> Record:
     if not isinstance(value, dict):
         raise InvalidInputError(f"{place}: expected an object of column names and values", fix="write one object a row")
     for column, cell in value.items():
@@ -73,7 +85,8 @@ def _row(value: object, place: str) -> Record:
 
             if not _shallow(cell, MAX_DEPTH):
                 raise InvalidInputError(f"{place}: {column!r} is nested more than {MAX_DEPTH} levels deep")
-            value[column] = orjson.dumps(cell).decode()
+            if not nested:
+                value[column] = orjson.dumps(cell).decode()
     return value
 
 

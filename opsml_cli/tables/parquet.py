@@ -23,8 +23,8 @@ MAX_RATIO = 5_000
 BATCH_ROWS = 50_000
 
 
-def column_names(path: Path, name: str) -> tuple[str, ...]:
-    with _opened(path, name) as file:
+def column_names(path: Path, name: str, *, nested: bool = False) -> tuple[str, ...]:
+    with _opened(path, name, nested=nested) as file:
         return check_names([field.name for field in file.schema_arrow], name)
 
 
@@ -39,8 +39,20 @@ def batches(path: Path, name: str, columns: Sequence[str] | None = None) -> Iter
             yield pa.RecordBatch.from_arrays([plain(arrays[column]) for column in order], names=order)
 
 
+def row_count(path: Path, name: str) -> int:
+    with _opened(path, name, nested=True) as file:
+        return int(file.metadata.num_rows)
+
+
+def native_batches(path: Path, name: str, size: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows in batches of at most `size`, in the file's own types; lists and structures too."""
+    with _opened(path, name, nested=True) as file:
+        for batch in file.iter_batches(batch_size=size, columns=list(columns)):
+            yield batch.select(list(columns))
+
+
 @contextmanager
-def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, name: str, *, nested: bool = False) -> Iterator[pq.ParquetFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -51,7 +63,7 @@ def _opened(path: Path, name: str) -> Iterator[pq.ParquetFile]:
         ) as file:
             _check_sizes(file.metadata, path.stat().st_size, name)
             for field in file.schema_arrow:
-                if kind_of(field.type) is None:
+                if kind_of(field.type) is None and not (nested and pa.types.is_nested(field.type)):
                     raise InvalidInputError(
                         f"{name}: the column {field.name!r} holds {field.type}, which is no plain value",
                         fix="write it as text or numbers, or drop the column",

@@ -202,11 +202,11 @@ def test_bad_rows_name_column_row_and_value(served: Served) -> None:
 
 
 def test_large_inputs_are_sent_in_parts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    from opsml_cli import scoring_client
+    from opsml_cli.scoring_client import bodies
 
     workspace, model = served
     deploy(workspace, model)
-    monkeypatch.setattr(scoring_client, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(bodies, "CHUNK_BYTES", 500)
     rows = [{**ROW, "age": 18 + number % 70} for number in range(200)]
     result = workspace.online_endpoints.score("bank", ScoreRequest(rows, proba=True))
     assert list(result.predictions) == list(workspace.models.score(AssetRef("bank"), ScoreRequest(rows)).predictions)

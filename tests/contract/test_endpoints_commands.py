@@ -92,6 +92,38 @@ def test_score_reads_every_input_and_gives_its_fields(bank: LocalWorkspace, opsm
     assert (tmp_path / "scores.csv").read_text().splitlines()[0] == "prediction,probability_no,probability_yes"
 
 
+def test_score_writes_a_row_of_output_for_each_row(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
+    deploy(bank, bank.models.list()[0])
+    rows = "".join(f"k{number:03},{18 + number % 60},technician,12.5\n" for number in range(300))
+    (tmp_path / "rows.csv").write_text("id,age,job,balance\n" + rows)
+    expected = answer(opsml("score", "bank", "rows.csv", "-o", "json"))["predictions"]
+    sized = ("--batch-rows", "7", "--parallel", "3")
+    ran = opsml("score", "bank", "rows.csv", "--keep", "id", "--out", "scores.csv", *sized, "-o", "json")
+    assert answer(ran)["rows"] == 300 and ran.stderr == ""
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    assert lines == ["id,prediction", *(f"k{number:03},{expected[number]}" for number in range(300))]
+    # Nothing is overwritten unasked, and nothing is left of what fails.
+    assert error(opsml("score", "bank", "rows.csv", "--out", "scores.csv", "-o", "json")) == (5, "conflict")
+    (tmp_path / "bad.csv").write_text("id,age,job,balance\n" + rows + "k300,forty,technician,1\n")
+    failed = opsml("score", "bank", "bad.csv", "--out", "scores.csv", "--force", *sized)
+    assert failed.exit_code == 7 and "row 300" in failed.stderr
+    assert (tmp_path / "scores.csv").read_text().splitlines() == lines
+    assert answer(opsml("score", "bank", "rows.csv", "--out", "scores.csv", "--force", "-o", "json"))["rows"] == 300
+    # On stdout: a line a row.
+    assert opsml("score", "bank", "rows.csv", "-o", "tsv", *sized).stdout.splitlines() == expected
+    streamed = opsml("score", "bank", "rows.csv", "-o", "jsonl", "--proba", "--keep", "id", *sized).stdout.splitlines()
+    first = json.loads(streamed[0])
+    assert len(streamed) == 300 and list(first) == ["id", "prediction", "probability_no", "probability_yes"]
+    assert json.loads(streamed[299])["id"] == "k299"
+    (tmp_path / "none.csv").write_text("id,age,job,balance\n")
+    assert answer(opsml("score", "bank", "none.csv", "-o", "json")) == {
+        "predictions": [], "rows": 0, "deployment": None, "latency_ms": 0.0
+    }  # fmt: skip
+    assert answer(opsml("score", "bank", "none.csv", "--keep", "id", "--out", "none.parquet", "-o", "json"))["rows"] == 0
+    for wrong in (("--keep", "id"), ("--force",), ("--keep", "id,", "--out", "x.csv"), ("--out", "x.xlsx")):
+        assert error(opsml("score", "bank", "rows.csv", *wrong, "-o", "json")) == (2, "usage"), wrong
+
+
 def test_score_can_take_rows_of_the_registered_data(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
     from opsml_cli.domain.data import RegisterData
     from opsml_cli.local.models import ModelFacts

@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsml_cli.domain import names
-from opsml_cli.domain.endpoint import EndpointKeys, ScoreResult
-from opsml_cli.domain.errors import ContractError, InvalidInputError, NotFoundError, UsageError
+from opsml_cli.domain.endpoint import EndpointKeys
+from opsml_cli.domain.errors import ContractError, InvalidInputError, UsageError
 from opsml_cli.local.endpoint_records import EndpointRecord
 from opsml_cli.local.serving.journal import Journal
 from opsml_cli.scoring_client import batches, read_results
 from opsml_cli.services.deploy import endpoint_name
 from opsml_cli.services.endpoints import parse_traffic, shown
-from opsml_cli.services.score import write
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}", fullmatch=True))
@@ -76,21 +75,6 @@ def test_keys_are_masked_unless_revealed() -> None:
     assert masked.primary.endswith("1234") and "pp" not in masked.primary
     assert shown("bank", keys, reveal=True).secondary == keys.secondary
     assert "pp" not in repr(shown("bank", keys, reveal=True))
-
-
-def test_predictions_are_written_by_suffix(tmp_path: Path) -> None:
-    result = ScoreResult(["no", "yes"], 2, "blue", 1.0, ["no", "yes"], [[0.9, 0.1], [0.2, 0.8]])
-    for suffix in ("csv", "json", "jsonl"):
-        assert write(result, str(tmp_path / f"out.{suffix}")).rows == 2
-    first = {"prediction": "no", "probability_no": 0.9, "probability_yes": 0.1}
-    assert json.loads((tmp_path / "out.json").read_text())[0] == first
-    assert json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0]) == first
-    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "no,0.9,0.1"
-    with pytest.raises(UsageError):
-        write(result, str(tmp_path / "out.xlsx"))
-    with pytest.raises(NotFoundError):
-        write(result, str(tmp_path / "nowhere" / "out.csv"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.json", "out.jsonl"]
 
 
 def test_the_journal_turns_over_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

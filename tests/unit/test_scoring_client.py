@@ -148,7 +148,7 @@ def test_what_is_no_answer_is_an_error(
 ) -> None:
     with pytest.raises(OpsmlError) as caught:
         score(serve(Server(swagger("input_data"), lambda _: (status, value, headers))))
-    assert type(caught.value) is kind
+    assert isinstance(caught.value, kind)
 
 
 def test_the_document_tells_the_dialect() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from opsml_cli.cli.render.base import Rendering
 from opsml_cli.domain.endpoint import ScoreResult
-from opsml_cli.services.score import ScoredFile
+from opsml_cli.domain.scoring import ScoredFile
 
 _FIRST = 20  # predictions that a person is shown
 
