@@ -182,7 +182,7 @@ def _tabulated(
 def _number(column: Mapping[str, Any], outputs: Sequence[Sequence[tuple[str, float]]]) -> Column:
     kind, nullable = column["type"], column["null"] != "refused"
     if kind == "boolean":
-        if any(step[0] in _OPERATORS.values() for steps in outputs for step in steps) or len(outputs) != 1 or nullable:
+        if any(step[0] in _OPERATORS.values() for steps in outputs for step in steps) or len(outputs) > 1 or nullable:
             raise UntraceableError("a boolean that is computed with")
         return BooleanColumn(column["name"], None)
     if kind not in ("double", *_WHOLE):
