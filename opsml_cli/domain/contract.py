@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 # What is read from text, as the OpenAPI document tells it; blank text is a missing value. An exponent of two digits keeps
@@ -33,6 +34,14 @@ METHODS = ("predict", "predict_proba")
 
 _NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"))
 _INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"))
+_MANY = 16  # rows from which on columns are looked at as a whole
+_PLAIN: Mapping[str, frozenset[type]] = {
+    "integer": frozenset((int, NoneType)),
+    "number": frozenset((int, float, NoneType)),
+    "boolean": frozenset((bool,)),
+    "string": frozenset((str, NoneType)),
+    "datetime": frozenset((NoneType,)),
+}
 _SHOWN = 200  # characters of a wrong value that an error repeats
 
 
@@ -75,6 +84,9 @@ class Schema:
         """Check every value; numbers and booleans written as text are replaced by what they say. How many there were.
 
         Raises BadRequest for the first value that does not fit its column, or a column that is missing."""
+        return 0 if len(rows) >= _MANY and self.all_plain(rows) else self._check_each(rows, dialect)
+
+    def _check_each(self, rows: Sequence[dict[str, Any]], dialect: Dialect | None) -> int:
         converted = 0
         for index, row in enumerate(rows):
             for name, kind, required, missing in self._checks:
@@ -111,6 +123,27 @@ class Schema:
                     row[name] = fitting
                     converted += type_ is str
         return converted
+
+    def all_plain(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether every value is there and of its column's own type, so that no check can refuse or change one. It looks at
+        columns as a whole, which takes a fraction of the time of looking at each value."""
+        try:
+            for name, kind, _, _ in self._checks:
+                values = [row[name] for row in rows]
+                types = set(map(type, values))
+                if not types <= _PLAIN[kind]:
+                    return False
+                if kind not in ("number", "integer"):
+                    continue
+                numbers = [value for value in values if value is not None] if NoneType in types else values
+                if kind == "integer":
+                    if numbers and not (min(numbers) >= LEAST and max(numbers) <= MOST):
+                        return False
+                elif float in types and not math.isfinite(sum(numbers)):
+                    return False
+        except (KeyError, OverflowError):
+            return False
+        return True
 
 
 EXPECTED: Mapping[str, str] = {

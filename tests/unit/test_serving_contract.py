@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsml_cli.domain.contract import BadRequest, Call, Column, Dialect, Schema, read_call
+from opsml_cli.domain.contract import EXPECTED, BadRequest, Call, Column, Dialect, Schema, read_call
 
 SCHEMA = Schema(
     [
@@ -196,3 +196,40 @@ def test_a_repeated_column_is_found_in_linear_time(count: int) -> None:
     with pytest.raises(BadRequest, match="is named twice"):
         read_call({"input_data": {"columns": [*names, _Counted(f"c{count - 1}")], "data": []}}, SCHEMA)
     assert _Counted.compared < 10 * count
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([2**63, -(2**63), 2**63 - 1, 10**400]),
+    st.floats(),
+    st.text(max_size=3),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(EXPECTED)),
+    values=st.lists(
+        st.one_of(VALUES, st.integers(-5, 5), st.floats(-1, 1), st.sampled_from(["a", "b"])), min_size=16, max_size=20
+    ),
+)
+def test_what_is_plain_as_a_whole_is_plain_value_by_value(kind: str, values: list[object]) -> None:
+    schema = Schema([Column("x", kind)])
+    rows = [{"x": value} for value in values]
+    if schema.all_plain(rows):
+        for row in rows:
+            assert schema.check([dict(row)]) == 0
+        before = [dict(row) for row in rows]
+        assert schema.check(rows) == 0
+        assert rows == before
+    assert not schema.all_plain([*rows, {}])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("integer", 7), ("number", 7.5), ("number", 7), ("boolean", True), ("string", "seven"), ("string", None)],
+)
+def test_plain_columns_are_known_as_such(kind: str, value: object) -> None:
+    assert Schema([Column("x", kind)]).all_plain([{"x": value}] * 16)
