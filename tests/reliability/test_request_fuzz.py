@@ -174,7 +174,9 @@ def exchange(port: int, content: bytes) -> bytes:
             connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 received += part
-        except (ConnectionResetError, BrokenPipeError):
+        except TimeoutError:
+            raise
+        except OSError:  # the server ended the connection meanwhile
             pass
     return received
 
