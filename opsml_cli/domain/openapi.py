@@ -1,4 +1,4 @@
-"""The OpenAPI document of a scoring server, made from the model's columns: 3.1, and Swagger 2.0 for older clients.
+"""The OpenAPI document of a scoring server, made from the model's columns; `swagger` makes Swagger 2.0.
 
 The document promises exactly what `contract.read_call` accepts, so that a generated request is answered and its opposite
 is refused.
@@ -64,7 +64,7 @@ def document(service: Service) -> Document:
     }
     answer: Document = {
         "openapi": "3.1.0",
-        "info": _info(service),
+        "info": info(service),
         "paths": {
             "/score": {"post": score},
             "/": {"get": _plain("health", "Whether the server lives", "text/plain", "Healthy")},
@@ -91,69 +91,7 @@ def document(service: Service) -> Document:
     return answer
 
 
-def swagger2(service: Service) -> Document:
-    """Swagger 2.0, as Azure's own servers give by default. It cannot say 'one of': the AutoML v2 shape is described."""
-    properties = {column.name: _property2(column) for column in service.schema.columns}
-    row = {"type": "object", "properties": properties, "required": _required(service.schema)}
-    result: Document = _label2(service.classes)
-    scored: dict[str, Document] = {"200": {"description": "Predictions", "schema": {"$ref": "#/definitions/Reply"}}}
-    healthy: dict[str, Document] = {"200": {"description": "Healthy", "schema": {"type": "string"}}}
-    answer: Document = {
-        "swagger": "2.0",
-        "info": _info(service),
-        "consumes": [JSON],
-        "produces": [JSON],
-        "schemes": ["http"],
-        "securityDefinitions": {"Bearer": {"type": "apiKey", "name": "Authorization", "in": "header"}},
-        "security": [{"Bearer": []}],
-        "paths": {
-            "/": {
-                "get": {
-                    "operationId": "health",
-                    "produces": ["text/plain", JSON],
-                    "responses": healthy | _refusals2(),
-                }
-            },
-            "/score": {
-                "post": {
-                    "operationId": "score",
-                    "parameters": [
-                        {"name": "request", "in": "body", "required": True, "schema": {"$ref": "#/definitions/Request"}},
-                        {"name": "azureml-model-deployment", "in": "header", "type": "string", "required": False},
-                    ],
-                    "responses": scored | _refusals2("404", "413", "415", "500", "504"),
-                }
-            },
-        },
-        "definitions": {
-            "Row": row,
-            "Request": {
-                "type": "object",
-                "required": ["Inputs"],
-                "additionalProperties": False,
-                "properties": {
-                    "Inputs": {
-                        "type": "object",
-                        "required": ["data"],
-                        "additionalProperties": False,
-                        "properties": {"data": {"type": "array", "items": {"$ref": "#/definitions/Row"}}},
-                    },
-                    "GlobalParameters": {
-                        "type": "object",
-                        "properties": {"method": {"type": "string", "enum": list(METHODS), "default": "predict"}},
-                    },
-                },
-                "example": requests(service.schema)["automl_v2"],
-            },
-            "Reply": {"type": "object", "properties": {"Results": {"type": "array", "items": result}}},
-        },
-    }
-    if service.url:
-        answer["host"] = service.url.partition("://")[2]
-    return answer
-
-
-def _info(service: Service) -> Document:
+def info(service: Service) -> Document:
     return {
         "title": service.endpoint,
         "version": service.version,
@@ -197,7 +135,7 @@ def _schemas(service: Service) -> Document:
             "type": "object",
             "description": "One row by column name. Further columns are ignored, with a warning header.",
             "properties": {column.name: _property(column) for column in schema.columns},
-            "required": _required(schema),
+            "required": required(schema),
             "example": schema.example(),
         },
         "ListRow": listed,
@@ -308,43 +246,20 @@ def _property(column: Column) -> Document:
     if column.missing and column.type != "string":
         words = "|".join(re.sub(r"([\\^$.*+?()\[\]{}|/])", r"\\\1", word) for word in column.missing)
         answer = {"anyOf": [answer, {"type": "string", "pattern": rf"^\s*({words})\s*$", "description": "No value"}]}
-    answer.update(_range(column))
+    answer.update(training_range(column))
     if column.example is not None:
         answer["examples"] = [column.example]
     return answer
 
 
-def _property2(column: Column) -> Document:
-    answer: Document = {"x-nullable": True}
-    if column.type == "datetime":
-        answer |= {"type": "string", "format": "date-time"}
-    else:
-        answer["type"] = column.type
-    if column.type == "integer":
-        answer["format"] = "int64"
-    if column.categories and column.type == "string":
-        answer["enum"] = list(column.categories)
-    if column.example is not None:
-        answer["example"] = column.example
-    return answer | _range(column)
-
-
-def _range(column: Column) -> Document:
+def training_range(column: Column) -> Document:
     """The training range: a fact about the data, not a limit of the contract."""
     if column.minimum is None or column.maximum is None:
         return {}
     return {"x-training-range": [column.minimum, column.maximum]}
 
 
-def _label2(classes: Sequence[object]) -> Document:
-    if not classes:
-        return {"type": "number", "format": "double"}
-    # Swagger 2.0 has no 'one of': it is a label, or with predict_proba a list of numbers.
-    words = json.dumps(list(classes))
-    return {"description": f"The predicted class, one of {words}; predict_proba: the probability of each, in this order"}
-
-
-def _required(schema: Schema) -> list[str]:
+def required(schema: Schema) -> list[str]:
     return [column.name for column in schema.columns if column.required]
 
 
@@ -374,7 +289,7 @@ def _answer(service: Service) -> Document:
     }
 
 
-_MEANINGS: Mapping[str, str] = {
+MEANINGS: Mapping[str, str] = {
     "400": "The request is wrong: the reply names column, row, value and what was expected",
     "401": "No key, or a wrong one",
     "403": "A page of another site asked",
@@ -388,19 +303,15 @@ _MEANINGS: Mapping[str, str] = {
     "500": "The model failed",
     "504": "The model did not answer in time",
 }
-_ALWAYS = ("400", "401", "403", "408", "421", "429", "431")  # of any path: no sound request, no key, a page of another site
+ALWAYS = ("400", "401", "403", "408", "421", "429", "431")  # of any path: no sound request, no key, a page of another site
 
 
 def _refusals(statuses: Sequence[str]) -> Document:
     schema = {"$ref": "#/components/schemas/Error"}
     return {
-        status: {"description": _MEANINGS[status], "content": {JSON: {"schema": schema}}}
-        for status in sorted({*statuses, *_ALWAYS})
+        status: {"description": MEANINGS[status], "content": {JSON: {"schema": schema}}}
+        for status in sorted({*statuses, *ALWAYS})
     }
-
-
-def _refusals2(*statuses: str) -> dict[str, Document]:
-    return {status: {"description": _MEANINGS[status]} for status in sorted({*statuses, *_ALWAYS})}
 
 
 def _plain(operation: str, summary: str, media: str, example: str | None, *refusals: str) -> Document:

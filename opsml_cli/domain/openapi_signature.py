@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opsml_cli.domain import openapi
+from opsml_cli.domain import openapi, swagger
 from opsml_cli.domain.mlflow_signature import Signature, input_schemas, params_schema, reply_schema
 from opsml_cli.domain.openapi import JSON, Document, Service
 
@@ -110,7 +110,7 @@ def _prediction(signature: Signature, classes: Sequence[object], reply: object) 
 
 def swagger2(service: Service, signature: Signature, example: object, reply: object) -> Document:
     """Swagger 2.0, of the AutoML v2 dialect: it cannot say 'one of'."""
-    answer: Any = openapi.swagger2(service)
+    answer: Any = swagger.document(service)
     schemas: Any = _schemas(signature, (), reply)
     definitions: Document = {
         name: _older(schemas[name]) for name in ("Row", "ListRow", "Rows", "Prediction") if name in schemas

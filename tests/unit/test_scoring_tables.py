@@ -128,7 +128,7 @@ def test_a_column_to_keep_must_be_there(tmp_path: Path) -> None:
 
 
 def test_an_endpoints_document_says_its_types() -> None:
-    from opsml_cli.domain import openapi
+    from opsml_cli.domain import openapi, swagger
     from opsml_cli.domain.contract import Column, Schema
 
     columns = [
@@ -138,7 +138,7 @@ def test_an_endpoints_document_says_its_types() -> None:
     service = openapi.Service("bank", "blue", "bank", "1", Schema(columns), ("no", "yes"))
     expected = {column.name: column.type for column in columns}
     assert column_types(openapi.document(service)) == expected
-    assert column_types(openapi.swagger2(service)) == expected
+    assert column_types(swagger.document(service)) == expected
     assert column_types({}) == column_types({"paths": {"/score": {"post": {"parameters": [{"in": "body"}]}}}}) == {}
 
 

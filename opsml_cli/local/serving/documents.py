@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from opsml_cli.domain import mlflow_signature, openapi, openapi_signature
+from opsml_cli.domain import mlflow_signature, openapi, openapi_signature, swagger
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.routing import Live
 
@@ -56,7 +56,7 @@ def _made(endpoint: str, live: Live, version: str, host: str, deployments: tuple
         example = None if body is None else json.loads(body)
         make = openapi_signature.swagger2 if version == "2" else openapi_signature.document
         return make(service, mlflow_signature.of_document(known), example, reply)
-    return openapi.swagger2(service) if version == "2" else openapi.document(service)
+    return swagger.document(service) if version == "2" else openapi.document(service)
 
 
 def _signature(live: Live) -> tuple[dict[str, Any], str | None, Any] | None:
