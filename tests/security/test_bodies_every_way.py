@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from telemetry_live import PRIMARY, Laned, elders, serving
 
 from opsml_cli.http_protocol import PIPELINED
-from opsml_cli.local.serving.app import Limits, ScoringApp
+from opsml_cli.local.serving.app import ScoringApp
 from opsml_cli.local.serving.refusals import Refusals
+from opsml_cli.local.serving.request import Limits
 from opsml_cli.local.serving.routing import Routing
 
 KEY = {"Authorization": f"Bearer {PRIMARY}"}

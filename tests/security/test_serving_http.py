@@ -22,7 +22,8 @@ from opsml_cli import guard
 from opsml_cli.guard import Guard, loopback_names, same_secret
 from opsml_cli.http_protocol import BoundedProtocol
 from opsml_cli.local.serving import admission
-from opsml_cli.local.serving.app import Limits, ScoringApp
+from opsml_cli.local.serving.app import ScoringApp
+from opsml_cli.local.serving.request import Limits
 from opsml_cli.local.serving.routing import Live, Routing
 
 BODY = json.dumps({"data": [{"age": 60, "job": "x", "rate": 1.0}]}).encode()

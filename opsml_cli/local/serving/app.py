@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qs
 
@@ -32,6 +31,7 @@ from opsml_cli.local.serving.admission import (
 from opsml_cli.local.serving.documents import Documents
 from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.refusals import Refusals
+from opsml_cli.local.serving.request import Bodies, Disconnected, Limits, Request, saturated
 from opsml_cli.local.serving.routing import Live, Routing
 
 TEXT = b"text/plain; charset=utf-8"
@@ -52,40 +52,6 @@ class RequestSink(Protocol):
         response_bytes: int,
         user_agent: str,
     ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one server process; sizes in bytes. `inline_bytes`: bodies up to this size are scored on the event loop
-    when the model is quick; larger ones, and slow models, in one of `threads` threads. `in_flight` requests are answered at
-    once, with bodies of `pending_bytes`; bodies that are still coming have `arriving_bytes`."""
-
-    body_bytes: int = 10 * 2**20
-    body_seconds: float = 30.0
-    request_seconds: float = 60.0
-    in_flight: int = 256
-    pending_bytes: int = 128 * 2**20
-    arriving_bytes: int = 256 * 2**20
-    inline_bytes: int = 16 * 1024
-    threads: int = 4
-
-
-class _Disconnected(Exception):  # noqa: N818 - nobody is there to be told
-    pass
-
-
-@dataclass(slots=True)
-class _Request:
-    """What is known of a request while it is answered."""
-
-    scope: Scope
-    headers: dict[bytes, bytes]
-    started: float
-    clock: float
-    deployment: str = ""
-    model: bytes = b""
-    received: int = 0
-    telling: bool = True
 
 
 class ScoringApp:
@@ -114,7 +80,7 @@ class ScoringApp:
         self._in_flight = 0  # in this process; hosts have bounds of their own, so that none of them takes another's place
         self._hosted_requests = 0
         self._pending = 0
-        self._arriving = 0
+        self._bodies = Bodies(self.limits)
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="score")
         self._tasks: set[asyncio.Task[None]] = set()
         self._documents = Documents(endpoint)
@@ -122,14 +88,14 @@ class ScoringApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request = _Request(scope, dict(scope["headers"]), time.time(), time.perf_counter())
+        request = Request(scope, dict(scope["headers"]), time.time(), time.perf_counter())
         try:
             reply = await self._route(request, receive)
         except Refused as refusal:
             if self._refusals is not None:
                 self._refusals.note(refusal.status, str(refusal))
             reply = refusal.status, refusal.body, JSON, refusal.headers
-        except _Disconnected:
+        except Disconnected:
             return
         await self._reply(request, send, reply)
 
@@ -141,7 +107,7 @@ class ScoringApp:
         if self._sink is not None:
             self._sink.record(time.time(), "", status, 0.0, 0, 0, "")
 
-    async def _reply(self, request: _Request, send: Send, reply: Reply) -> None:
+    async def _reply(self, request: Request, send: Send, reply: Reply) -> None:
         status, body, media, headers = reply
         given = request.headers
         answer = [
@@ -163,7 +129,7 @@ class ScoringApp:
             seconds = time.perf_counter() - request.clock
             self._note(request, request.deployment, status, seconds, len(body))
 
-    def _note(self, request: _Request, deployment: str, status: int, seconds: float, sent: int) -> None:
+    def _note(self, request: Request, deployment: str, status: int, seconds: float, sent: int) -> None:
         agent = request.headers.get(b"user-agent", b"").decode("latin-1")
         self.note(request.started, deployment, status, seconds, request.received, sent, agent)
 
@@ -180,7 +146,7 @@ class ScoringApp:
         """Whether a further request for a model of this process is refused."""
         return self._in_flight >= self.limits.in_flight or self._pending > self.limits.pending_bytes
 
-    async def _route(self, request: _Request, receive: Receive) -> Reply:
+    async def _route(self, request: Request, receive: Receive) -> Reply:
         scope = request.scope
         self.admission.authenticate(scope["headers"], self.routing.keys)
         path, method = scope["path"], scope["method"]
@@ -197,7 +163,7 @@ class ScoringApp:
             return 200, self.metrics.text(self._in_flight + self._hosted_requests), metrics.CONTENT_TYPE, []
         return 200, self._document(request), JSON, []
 
-    def _pick(self, request: _Request) -> Live:
+    def _pick(self, request: Request) -> Live:
         routing = self.routing
         revision = request.headers.get(REVISION_HEADER)
         if revision is not None:
@@ -220,7 +186,7 @@ class ScoringApp:
             )
         return chosen
 
-    async def _scored(self, request: _Request, receive: Receive) -> Reply:
+    async def _scored(self, request: Request, receive: Receive) -> Reply:
         limits = self.limits
         live = self._pick(request)
         request.deployment, request.model = live.deployment, live.title
@@ -230,10 +196,10 @@ class ScoringApp:
         if method != "POST":
             raise Refused(405, "method_not_allowed", f"{method} is not for /score: use POST", [(b"allow", b"POST")])
         check_media(request.headers)
-        body = await self._body(request, receive)
+        body = await self._bodies.read(request, receive)
         # Counted from here on: a body that is still coming keeps nobody else waiting.
         if self._in_flight >= limits.in_flight or self._pending > limits.pending_bytes:
-            raise _saturated()
+            raise saturated()
         self._in_flight += 1
         handed = False
         try:
@@ -247,12 +213,12 @@ class ScoringApp:
             if not handed:
                 self._in_flight -= 1
 
-    async def _hosted(self, request: _Request, receive: Receive, live: Live, group: HostGroup) -> Reply:
+    async def _hosted(self, request: Request, receive: Receive, live: Live, group: HostGroup) -> Reply:
         """Have a host answer: it reads the body itself, whatever its type is."""
         group.enter()
         self._hosted_requests += 1
         try:
-            body = await self._body(request, receive)
+            body = await self._bodies.read(request, receive)
             if self._mirrors(request):
                 self._mirror(request, body)
             return await self._from_host(request.scope, live, group, body)
@@ -267,7 +233,7 @@ class ScoringApp:
         self.metrics.count(live.deployment, reply.rows, reply.converted, ignored=reply.ignored)
         return reply.status, reply.body, reply.media.encode("latin-1", "replace"), hosted.headers(reply)
 
-    def _mirrors(self, request: _Request) -> bool:
+    def _mirrors(self, request: Request) -> bool:
         return bool(self.routing.mirror) and request.telling and DEPLOYMENT_HEADER not in request.headers
 
     async def _in_thread(self, live: Live, body: bytes) -> Reply:
@@ -288,7 +254,7 @@ class ScoringApp:
         except TimeoutError:
             raise Refused(504, "timeout", f"the model did not answer within {self.limits.request_seconds:g} s") from None
 
-    def _mirror(self, request: _Request, body: bytes) -> None:
+    def _mirror(self, request: Request, body: bytes) -> None:
         """Let the mirrored deployment answer a copy that nobody waits for; left out when there is too much to do."""
         live, size = self.routing.mirrored(), len(body)
         if live is None or self._pending + size > self.limits.pending_bytes:
@@ -312,7 +278,7 @@ class ScoringApp:
 
         self._threads.submit(answer)
 
-    async def _mirror_to_host(self, request: _Request, live: Live, group: HostGroup, body: bytes) -> None:
+    async def _mirror_to_host(self, request: Request, live: Live, group: HostGroup, body: bytes) -> None:
         started = time.perf_counter()
         group.enter()
         try:
@@ -320,37 +286,6 @@ class ScoringApp:
         finally:
             group.leave()
         self._note(request, live.deployment, status, time.perf_counter() - started, len(reply))
-
-    async def _body(self, request: _Request, receive: Receive) -> bytes:
-        """The whole body. What is refused is not read to its end: the protocol lets the client read the reply."""
-        limits, headers = self.limits, request.headers
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length[:20]) > limits.body_bytes:
-            raise _too_large(limits.body_bytes)
-        content, held = bytearray(), 0
-        try:
-            async with asyncio.timeout(limits.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise _Disconnected
-                    part = message["body"]
-                    request.received += len(part)
-                    if request.received > limits.body_bytes:
-                        raise _too_large(limits.body_bytes)
-                    if not message.get("more_body"):
-                        return bytes(content + part) if content else part
-                    content += part
-                    self._arriving += len(part)
-                    held += len(part)
-                    # Small bodies always have room: there are only so many connections.
-                    if held > limits.inline_bytes and self._arriving > limits.arriving_bytes:
-                        raise _saturated()
-        except TimeoutError:
-            close = [(b"connection", b"close")]
-            raise Refused(408, "too_slow", f"the body did not arrive within {limits.body_seconds:g} s", close) from None
-        finally:
-            self._arriving -= held
 
     def _answer(self, live: Live, body: bytes) -> Reply:
         """Score a body with a model; whatever is in it ends in a reply. Runs on the loop or in a thread."""
@@ -380,7 +315,7 @@ class ScoringApp:
         text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}
         return 500, json.dumps(text).encode(), JSON, []
 
-    def _document(self, request: _Request) -> bytes:
+    def _document(self, request: Request) -> bytes:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         version = query.get("version", ["3"])[-1]
         if version not in ("2", "3") or query.keys() - {"version"}:
@@ -393,15 +328,6 @@ class ScoringApp:
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
         return self._documents.of(live, version, host, deployments)
-
-
-def _saturated() -> Refused:
-    return Refused(429, "saturated", "too many requests at once; try again", [(b"retry-after", b"1")])
-
-
-def _too_large(limit: int) -> Refused:
-    text = f"the body is larger than {limit} bytes; send the rows in several requests"
-    return Refused(413, "too_large", text, [(b"connection", b"close")])
 
 
 def _quoted(ignored: tuple[str, ...]) -> bytes:

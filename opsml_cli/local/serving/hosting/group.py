@@ -11,18 +11,16 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from opsml_cli.domain.contract import Column, Schema
-from opsml_cli.local.serving.host import frames
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
 from opsml_cli.local.serving.host.main import HostSettings
 from opsml_cli.local.serving.hosting.copies import Copy
+from opsml_cli.local.serving.hosting.link import HostLink
 from opsml_cli.local.serving.hosting.process import (
     HostFailedError,
-    HostGoneError,
     HostProcess,
-    HostTimeoutError,
     Report,
 )
 
@@ -54,71 +52,6 @@ class HostFacts:
     started: float | None
     seconds: float
     python: str
-
-
-class _Link(asyncio.Protocol):
-    """The channel to one host, on the event loop."""
-
-    def __init__(self, host: HostProcess, free: Callable[[_Link], None], lost: Callable[[_Link], None]) -> None:
-        self.host = host
-        self.alive = True
-        self._free = free
-        self._lost = lost
-        self._reader = frames.FrameReader()
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[HostReply] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
-        self._free(self)
-
-    def ask(self, request: HostRequest, loop: asyncio.AbstractEventLoop, deadline: float) -> asyncio.Future[HostReply]:
-        """The reply to come. It is over at `deadline` (of the loop's clock), whoever still waits for it."""
-        assert self._transport is not None
-        self._answer = loop.create_future()
-        self._timer = loop.call_at(deadline, self._late)
-        self._transport.write(frames.request_frame(request))
-        return self._answer
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            for frame in self._reader.feed(data):
-                if frame.kind == frames.REPLY:
-                    self._end(frames.reply_of(frame))
-                    self._free(self)
-        except (frames.BrokenFrameError, KeyError, ValueError, TypeError):
-            self.kill()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self.alive = False
-        self._end(HostGoneError("the process that answered it ended"))
-        self._lost(self)
-
-    def _late(self) -> None:
-        self._timer = None
-        self._end(HostTimeoutError("no answer in time"))
-        self.kill()
-
-    def _end(self, result: HostReply | Exception) -> None:
-        answer, self._answer = self._answer, None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if answer is None or answer.done():
-            return
-        if isinstance(result, HostReply):
-            answer.set_result(result)
-        else:
-            answer.set_exception(result)
-
-    def kill(self) -> None:
-        self.alive = False
-        self.host.kill()
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
 
 
 class HostGroup:
@@ -157,9 +90,9 @@ class HostGroup:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unattached: list[HostProcess] = []
         # Of the event loop
-        self._links: set[_Link] = set()
-        self._idle: deque[_Link] = deque()
-        self._waiting: deque[asyncio.Future[_Link]] = deque()
+        self._links: set[HostLink] = set()
+        self._idle: deque[HostLink] = deque()
+        self._waiting: deque[asyncio.Future[HostLink]] = deque()
         self._users = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted = 0  # whose bodies have come: one that is still coming keeps nobody else waiting
@@ -329,12 +262,12 @@ class HostGroup:
             self._admitted -= 1
             self._pending_bytes -= size
 
-    async def _free_link(self, loop: asyncio.AbstractEventLoop, deadline: float) -> _Link:
+    async def _free_link(self, loop: asyncio.AbstractEventLoop, deadline: float) -> HostLink:
         while self._idle:
             link = self._idle.popleft()
             if link.alive:
                 return link
-        waiting: asyncio.Future[_Link] = loop.create_future()
+        waiting: asyncio.Future[HostLink] = loop.create_future()
         self._waiting.append(waiting)
         timer = loop.call_at(deadline, self._waited, waiting)
         try:
@@ -346,7 +279,7 @@ class HostGroup:
         finally:
             timer.cancel()
 
-    def _waited(self, waiting: asyncio.Future[_Link]) -> None:
+    def _waited(self, waiting: asyncio.Future[HostLink]) -> None:
         if waiting.done():
             return
         with suppress(ValueError):
@@ -356,7 +289,7 @@ class HostGroup:
         else:
             waiting.set_exception(UnavailableError(self._failure or "its process is being started again"))
 
-    def _released(self, link: _Link) -> None:
+    def _released(self, link: HostLink) -> None:
         """A host is free: the first that waits takes it."""
         if not link.alive:
             return
@@ -367,7 +300,7 @@ class HostGroup:
                 return
         self._idle.append(link)
 
-    def _gone(self, link: _Link) -> None:
+    def _gone(self, link: HostLink) -> None:
         self._links.discard(link)
         with suppress(ValueError):
             self._idle.remove(link)
@@ -382,7 +315,7 @@ class HostGroup:
         return loop
 
     def _attach(self, host: HostProcess) -> None:
-        link = _Link(host, self._released, self._gone)
+        link = HostLink(host, self._released, self._gone)
         self._links.add(link)
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._connect(loop, link))
@@ -390,7 +323,7 @@ class HostGroup:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
+    async def _connect(self, loop: asyncio.AbstractEventLoop, link: HostLink) -> None:
         try:
             # A descriptor of its own, so that neither side closes what the other still uses.
             await loop.create_unix_connection(lambda: link, sock=link.host.channel.dup())
