@@ -87,6 +87,10 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--deployment=",
         "--model=",
         "--out=",
+        "--keep=",
+        "--force",
+        "--batch-rows=",
+        "--parallel=",
         "--raw",
     ),
     "bench": (
