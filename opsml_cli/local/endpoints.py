@@ -12,7 +12,6 @@ from opsml_cli.domain import names
 from opsml_cli.domain.endpoint import (
     Configured,
     Deployed,
-    Deployment,
     DeploymentState,
     DeploySpec,
     EndpointKeys,
@@ -22,13 +21,20 @@ from opsml_cli.domain.endpoint import (
     Row,
     ScoreRequest,
     ScoreResult,
-    Serving,
 )
 from opsml_cli.domain.errors import ConflictError, NotFoundError, UsageError
-from opsml_cli.local import endpoint_keys, endpoint_plan, endpoint_records, endpoint_scripts, endpoint_traffic, vm_sizes
+from opsml_cli.local import (
+    endpoint_keys,
+    endpoint_plan,
+    endpoint_records,
+    endpoint_scripts,
+    endpoint_traffic,
+    endpoint_values,
+    vm_sizes,
+)
 from opsml_cli.local.clock import now
-from opsml_cli.local.endpoint_plan import UNFINISHED, Plan
-from opsml_cli.local.endpoint_records import RUNNING, STOPPED, DeploymentRecord, EndpointRecord, RequestSettings, Script
+from opsml_cli.local.endpoint_plan import Plan
+from opsml_cli.local.endpoint_records import RUNNING, STOPPED, EndpointRecord, RequestSettings, Script
 from opsml_cli.local.endpoint_servers import START_SECONDS, EndpointServers
 from opsml_cli.local.endpoint_traffic import EndpointSettings
 from opsml_cli.local.layout import Layout
@@ -41,9 +47,6 @@ if TYPE_CHECKING:
     from opsml_cli.domain.scoring import RowScorer, ScorePlan
     from opsml_cli.local.models import LocalModels
     from opsml_cli.scoring_client import Address, ScoringClient
-
-
-_NOBODY: Mapping[str, Serving] = {}
 
 
 class LocalEndpoints:
@@ -159,7 +162,9 @@ class LocalEndpoints:
         return self._deployed(plan)
 
     def _deployed(self, plan: Plan) -> Deployed:
-        return Deployed(self._value(plan.record), self._deployment(plan.record, plan.deployment, alive=True), plan.unchanged)
+        return Deployed(
+            self._value(plan.record), endpoint_values.deployment_value(plan.record, plan.deployment, alive=True), plan.unchanged
+        )
 
     def configure(self, spec: EndpointSpec) -> Configured:
         names.endpoint_name(spec.name)
@@ -328,7 +333,7 @@ class LocalEndpoints:
         def address() -> str:
             record = self._record(name)
             self._require_running(record)
-            return self._url(record, "") or ""
+            return endpoint_values.address_of(record, "") or ""
 
         record = self._record(name)
         serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
@@ -342,22 +347,21 @@ class LocalEndpoints:
         from opsml_cli.scoring_client import Address
 
         self._require_running(record)
-        uri, key = self._url(record, "/score") or "", self.keys(record.name).primary
+        uri, key = endpoint_values.address_of(record, "/score") or "", self.keys(record.name).primary
         return Address(record.name, uri, key, unreachable=f"opsml endpoints start {record.name}")
 
     def _require_running(self, record: EndpointRecord) -> None:
         if record.port is None or not self._servers.running(record):
             raise ConflictError(
                 f"endpoint {record.name!r} is not running",
-                cause="it was stopped" if record.desired == STOPPED else self._why_down(record),
+                cause="it was stopped" if record.desired == STOPPED else endpoint_values.why_down(record),
                 fix=f"opsml endpoints start {record.name}" if record.deployments else f"opsml deploy --endpoint {record.name}",
             )
 
-    @staticmethod
-    def _why_down(record: EndpointRecord) -> str:
-        return "its process has ended" if record.port is not None or record.deployments else "it has no deployment yet"
-
     # The record and its server
+
+    def _value(self, record: EndpointRecord) -> OnlineEndpoint:
+        return endpoint_values.endpoint_value(record, self._servers)
 
     def _record(self, name: str) -> EndpointRecord:
         with self._store.read() as connection:
@@ -375,76 +379,6 @@ class LocalEndpoints:
                 fix="opsml endpoints list" if known else "opsml deploy",
             )
         return record
-
-    # Values
-
-    def _value(self, record: EndpointRecord) -> OnlineEndpoint:
-        running = self._servers.running(record)
-        unfinished = any(each.state in UNFINISHED for each in record.deployments.values())
-        alive = running or (unfinished and self._servers.starting(record))
-        applied = record.generation
-        if running and not unfinished:
-            applied = self._servers.applied(record)
-        words = self._servers.place(record).last_words() if unfinished and not alive else None
-        serving = self._servers.serving(record) if running else {}
-        deployments = tuple(
-            self._deployment(record, each, alive=alive, applied=applied, words=words, serving=serving)
-            for each in record.deployments.values()
-        )
-        return OnlineEndpoint(
-            name=record.name,
-            state=DeploymentState.CREATING if record.port is None and record.deployments else DeploymentState.SUCCEEDED,
-            scoring_uri=self._url(record, "/score"),
-            swagger_uri=self._url(record, "/swagger.json"),
-            traffic=dict(record.traffic),
-            deployments=deployments,
-            insights=record.insights,
-            created_at=record.created_at,
-            running=running,
-            detail=None if running or record.desired == STOPPED else self._why_down(record),
-            auth_mode=record.auth_mode,
-            description=record.description,
-            tags=dict(record.tags),
-            mirror_traffic=dict(record.mirror),
-        )
-
-    @staticmethod
-    def _deployment(
-        record: EndpointRecord,
-        deployment: DeploymentRecord,
-        *,
-        alive: bool,
-        applied: int | None = None,
-        words: str | None = None,
-        serving: Mapping[str, Serving] = _NOBODY,
-    ) -> Deployment:
-        """`alive`: whether a process works on it; `words`: the last ones of a process that has ended. A success counts once
-        the server has taken it up (`applied`)."""
-        state, detail = deployment.state, deployment.detail
-        if state in UNFINISHED and not alive:
-            state = DeploymentState.FAILED
-            reason = f" ({words})" if words else ""
-            detail = f"the server process ended before the deployment was ready{reason}; deploy again to go on"
-        elif state is DeploymentState.SUCCEEDED and applied is not None and applied < deployment.settled:
-            state = DeploymentState.UPDATING
-        shown = deployment.shown
-        return Deployment(
-            name=deployment.name,
-            endpoint=record.name,
-            state=state,
-            model=shown.pointer,
-            created_at=deployment.created_at,
-            instance_count=shown.instance_count,
-            instance_type=shown.instance_type,
-            insights=record.records_requests_of(deployment.name),
-            detail=detail,
-            script=None if shown.script is None else shown.script.entry,
-            serving=serving.get(shown.revision),
-        )
-
-    @staticmethod
-    def _url(record: EndpointRecord, path: str) -> str | None:
-        return None if record.port is None else f"http://127.0.0.1:{record.port}{path}"
 
 
 def _instances(connection: sqlite3.Connection, beside: tuple[str, str] | None = None) -> list[tuple[str, int]]:
