@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,6 +107,65 @@ def test_the_artifact_is_data_only(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".npz"}
     document = json.loads((tmp_path / "compiled.json").read_text())
     assert pd.DataFrame(document["columns"])["name"].tolist() == list(frame.columns)
+
+
+def test_integers_of_32_bits_are_compiled_and_bounded(tmp_path: Path) -> None:
+    """MLflow wraps what is larger around; no deployment answers that, so the compiled form may refuse it as well."""
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    frame = numbers(150).astype({"c": "int32"})
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(frame, target(frame, "value"))
+    mlflow.sklearn.save_model(
+        model, str(tmp_path / "model"), signature=infer_signature(frame), serialization_format="cloudpickle"
+    )
+    assert compile_model(MlflowOriginal(tmp_path / "model"), tmp_path / "made", 1.0).reason is None
+    scorer = load(tmp_path / "made")
+    assert scorer.single is not None
+    row = example_of(frame)
+    largest, larger = ({**row, "c": value} for value in ((1 << 31) - 1, 1 << 31))
+    answer = scorer.single.answer(json.dumps({"data": [largest]}).encode())
+    assert answer is not None
+    assert json.loads(json.loads(answer))["result"] == scorer.score([largest], False)
+    assert scorer.single.answer(json.dumps({"data": [larger]}).encode()) is None
+    with pytest.raises(BadRequest):
+        scorer.score([larger], False)
+
+
+def test_a_loader_that_adds_a_rule_to_its_model_is_not_compiled(tmp_path: Path) -> None:
+    """Even when it keeps the model under the name that MLflow's own wrapper has."""
+    import mlflow.pyfunc
+    from mlflow.models import infer_signature
+
+    frame = mixed(150)
+    (tmp_path / "ruled_loader.py").write_text(
+        "import joblib, numpy as np\n"
+        "class Ruled:\n"
+        "    def __init__(self, model): self.sklearn_model = model\n"
+        "    def predict(self, rows):\n"
+        "        return np.where(rows['job'] == 'never seen', 'rule', self.sklearn_model.predict(rows))\n"
+        "def _load_pyfunc(path): return Ruled(joblib.load(path))\n"
+    )
+    joblib.dump(encoded(ignoring(), booster()).fit(frame, target(frame, "binary")), tmp_path / "model.joblib")
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "model"),
+        loader_module="ruled_loader",
+        data_path=str(tmp_path / "model.joblib"),
+        code_paths=[str(tmp_path / "ruled_loader.py")],
+        signature=infer_signature(frame),
+    )
+    outcome = compile_model(MlflowOriginal(tmp_path / "model"), tmp_path / "made", 1.0)
+    assert outcome.reason == "the model Ruled of ruled_loader is not known"
+
+
+def test_a_catboost_model_that_was_saved_is_compiled(tmp_path: Path) -> None:
+    catboost = pytest.importorskip("catboost")
+    frame = numbers(150)
+    model = catboost.CatBoostClassifier(iterations=8, verbose=0, thread_count=1, allow_writing_files=False)
+    model.fit(frame, target(frame, "binary")).save_model(str(tmp_path / "model.cb"))
+    read = catboost.CatBoostClassifier().load_model(str(tmp_path / "model.cb"))
+    assert read.n_features_in_ == 0
+    compiled(read, frame, tmp_path / "made")
 
 
 def test_an_mlflow_folder_is_read_as_mlflow_reads_it(tmp_path: Path) -> None:

@@ -69,6 +69,21 @@ def test_a_script_that_does_not_start_says_why(tmp_path: Path, text: str, reason
     assert list((tmp_path / "hosts" / "work").iterdir()) == []
 
 
+def test_only_the_process_that_was_asked_answers(tmp_path: Path) -> None:
+    """A child that the script forked and that comes back from run() is ended, not heard."""
+    text = (
+        "import os, time\ndef init(): pass\ndef run(x):\n"
+        "    if x != 'fork': return x\n"
+        "    child = os.fork() == 0\n"
+        "    time.sleep(0 if child else 0.3)\n"
+        "    return 'child' if child else 'parent'"
+    )
+    with open_host(tmp_path, script(tmp_path, text), lambda *_: None) as host:
+        assert [host.send(each).body for each in (b"fork", b"a", b"b", b"fork", b"c")] == [
+            b'"parent"', b'"a"', b'"b"', b'"parent"', b'"c"'
+        ]  # fmt: skip
+
+
 def test_a_process_that_ends_or_hangs_is_an_error_of_its_own(tmp_path: Path) -> None:
     text = "import os, time\ndef init(): pass\ndef run(x): os._exit(7) if x == 'end' else time.sleep(600)"
     source = script(tmp_path, text)

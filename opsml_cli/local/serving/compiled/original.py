@@ -41,7 +41,9 @@ class MlflowOriginal:
 
         self._model = model if model is not None else mlflow.pyfunc.load_model(str(folder))
         inner = getattr(self._model, "_model_impl", None)
-        self.native = next((found for name in _NATIVE if (found := getattr(inner, name, None)) is not None), inner)
+        # Only MLflow's own wrappers are known to add nothing to the model that they hold.
+        wrapped = _NATIVE if type(inner).__module__.startswith("mlflow.") else ()
+        self.native = next((found for name in wrapped if (found := getattr(inner, name, None)) is not None), inner)
         flavor = self._model.metadata.flavors.get("python_function", {})
         self.method = str(flavor.get("predict_fn", "predict"))
         self._schema = self._model.metadata.get_input_schema()
@@ -78,7 +80,16 @@ class MlflowOriginal:
         return _enforce_schema(self._parsed(rows), self._schema)
 
     def predict(self, rows: Rows) -> list[Any]:
+        self._check_small(rows)
         return listed(self._model.predict(self._parsed(rows)))
+
+    def _check_small(self, rows: Rows) -> None:
+        """ValueError for what wraps around as an integer of 32 bits: MLflow answers it, no deployment does."""
+        for name in (column["name"] for column in self.columns if column["type"] == "integer"):
+            for row in rows:
+                value = row.get(name)
+                if isinstance(value, int | float) and not -(1 << 31) <= value < 1 << 31:
+                    raise ValueError(f"{value} in the column {name!r} is no integer of 32 bits")
 
     def probabilities(self, rows: Rows) -> list[Any] | None:
         answer = getattr(self.native, "predict_proba", None)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 5000
 _SINGLE = 1e30  # numbers below it stay within float32, whatever rounds them
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
-_WHOLE = ("long", "integer")
+_WHOLE = {"long": 2.0**63, "integer": 2.0**31}
 _FILL, _NO_NAN, _WITHIN_SINGLE = "fill", "no nan", "within float32"
 
 
@@ -187,10 +187,10 @@ def _number(column: Mapping[str, Any], outputs: Sequence[Sequence[tuple[str, flo
         return BooleanColumn(column["name"], None)
     if kind not in ("double", *_WHOLE):
         raise UntraceableError(kind)
-    bound, numbers = 1e300, []
+    bound, numbers = _WHOLE.get(kind, 1e300), []
     for steps in outputs:
         if any(name == _WITHIN_SINGLE for name, _ in steps):
-            bound = _SINGLE
+            bound = min(bound, _SINGLE)
         missing = _value(math.nan, steps)
         nullable = nullable and missing is not None
         plain = tuple(step for step in steps if step[0] in _OPERATORS.values())

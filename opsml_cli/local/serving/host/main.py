@@ -92,12 +92,16 @@ def _compile(responder: Responder, settings: HostSettings) -> str | None:
 
 
 def _serve(channel: socket.socket, responder: Responder) -> None:
+    own = os.getpid()
     while True:
         frame = frames.receive(channel)
         if frame is None:
             return
         if frame.kind == frames.REQUEST:
-            channel.sendall(frames.reply_frame(_answer(responder, frames.request_of(frame))))
+            reply = _answer(responder, frames.request_of(frame))
+            if os.getpid() != own:  # a process that the script forked came back: two would answer on one channel
+                os._exit(0)
+            channel.sendall(frames.reply_frame(reply))
 
 
 def _answer(responder: Responder, request: HostRequest) -> HostReply:

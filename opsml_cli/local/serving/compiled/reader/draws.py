@@ -12,7 +12,7 @@ from .encoders import UNSEEN
 _DRAWN = 160  # rows of values from the model's own categories and thresholds
 _POINTS = 60  # of a column
 _EXTREME = (0.0, -0.0, 1e-320, 0.1, 1e5, -1e5, 3.5e38, -3.5e38, 1e300, -1e300)
-_INTEGERS = (0, 1, -1, 127, 1 << 31, (1 << 53) + 1, (1 << 63) - 1, -(1 << 63), 1 << 63)
+_INTEGERS = (0, 1, -1, 127, 46341, (1 << 31) - 1, -(1 << 31), 1 << 31, (1 << 53) + 1, (1 << 63) - 1, -(1 << 63), 1 << 63)
 
 
 def _around(value: float) -> list[float]:
