@@ -13,36 +13,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
 from typing import Any
 
-# What is read from text, as the OpenAPI document tells it; blank text is a missing value. An exponent of two digits keeps
-# whatever fits into TEXT_LIMIT finite.
-NUMBER_TEXT = r"^\s*([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0?[0-9]{1,2})?)?\s*$"
-INTEGER_TEXT = r"^\s*([+-]?0*[0-9]{1,18}(\.0*)?)?\s*$"
-LEAST, MOST = -(1 << 63), (1 << 63) - 1  # of an integer
-BOOLEANS = {
-    **dict.fromkeys(("true", "yes", "y", "t", "1", "1.0", "on"), True),
-    **dict.fromkeys(("false", "no", "n", "f", "0", "0.0", "off"), False),
-}
-TEXT_LIMIT = 64  # characters of a number or boolean that comes as text
+from opsml_cli.domain.column_values import EXPECTED, LEAST, MOST, PLAIN, SHOWN, WRONG, fitting_value, json_kind, shown
+
 METHODS = ("predict", "predict_proba")
 
-_NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"))
-_INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"))
 _MANY = 16  # rows from which on columns are looked at as a whole
-_PLAIN: Mapping[str, frozenset[type]] = {
-    "integer": frozenset((int, NoneType)),
-    "number": frozenset((int, float, NoneType)),
-    "boolean": frozenset((bool,)),
-    "string": frozenset((str, NoneType)),
-    "datetime": frozenset((NoneType,)),
-}
-_SHOWN = 200  # characters of a wrong value that an error repeats
 
 
 class Dialect(StrEnum):
@@ -109,8 +90,8 @@ class Schema:
                         continue
                 elif kind == "string" and type_ is str:
                     continue
-                fitting = None if missing and type_ is str and value.strip() in missing else _fitting(value, kind)
-                if fitting is _WRONG:
+                fitting = None if missing and type_ is str and value.strip() in missing else fitting_value(value, kind)
+                if fitting is WRONG:
                     raise BadRequest(
                         f"column {name!r}, row {index}: {shown(value)!r} is not {EXPECTED[kind]}",
                         dialect=dialect,
@@ -131,7 +112,7 @@ class Schema:
             for name, kind, _, _ in self._checks:
                 values = [row[name] for row in rows]
                 types = set(map(type, values))
-                if not types <= _PLAIN[kind]:
+                if not types <= PLAIN[kind]:
                     return False
                 if kind not in ("number", "integer"):
                     continue
@@ -144,15 +125,6 @@ class Schema:
         except (KeyError, OverflowError):
             return False
         return True
-
-
-EXPECTED: Mapping[str, str] = {
-    "integer": "an integer of 64 bits or null",
-    "number": "a finite number or null",
-    "boolean": "true, false or null",
-    "string": "text or null",
-    "datetime": "a date or time as ISO 8601 text, or null",
-}
 
 
 class BadRequest(Exception):  # noqa: N818 - named as HTTP names it
@@ -234,7 +206,7 @@ class Envelope:
 def open_envelope(body: object) -> Envelope:
     """Tell the dialect of a parsed request body by its shape; otherwise BadRequest."""
     if not isinstance(body, dict):
-        raise BadRequest(f"the body is {_kind(body)}, not an object", expected=_SHAPES)
+        raise BadRequest(f"the body is {json_kind(body)}, not an object", expected=_SHAPES)
     if "input_data" in body:
         return _mlflow(body)
     if "Inputs" in body:
@@ -271,7 +243,7 @@ def _mlflow(body: dict[str, Any]) -> Envelope:
     _only(body, ("input_data", "params"), dialect)
     params = body.get("params")
     if params is not None and not isinstance(params, dict):
-        raise BadRequest(f"'params' is {_kind(params)}", dialect=dialect, expected="an object")
+        raise BadRequest(f"'params' is {json_kind(params)}", dialect=dialect, expected="an object")
     return Envelope(dialect, body["input_data"], "input_data", params or {}, "params.")
 
 
@@ -285,7 +257,7 @@ def _automl_v2(body: dict[str, Any]) -> Envelope:
     parameters = body.get("GlobalParameters")
     # Azure's own samples for regression send a bare number here, which means nothing.
     if parameters is not None and (isinstance(parameters, bool) or not isinstance(parameters, dict | int | float)):
-        raise BadRequest(f"'GlobalParameters' is {_kind(parameters)}", dialect=dialect, expected='{"method": "predict"}')
+        raise BadRequest(f"'GlobalParameters' is {json_kind(parameters)}", dialect=dialect, expected='{"method": "predict"}')
     known = parameters if isinstance(parameters, dict) else {}
     return Envelope(dialect, inputs["data"], "Inputs.data", known, "GlobalParameters.")
 
@@ -311,7 +283,7 @@ def _only(body: Mapping[str, object], allowed: tuple[str, ...], dialect: Dialect
     for name in body:
         if name not in allowed:
             keys = " and ".join(repr(each) for each in allowed)
-            raise BadRequest(f"unknown key {prefix + name[:_SHOWN]!r}", dialect=dialect, expected=f"only {keys}")
+            raise BadRequest(f"unknown key {prefix + name[:SHOWN]!r}", dialect=dialect, expected=f"only {keys}")
 
 
 def _method(value: object, where: str, dialect: Dialect) -> str:
@@ -330,10 +302,10 @@ def _split(data: dict[str, Any], dialect: Dialect) -> list[dict[str, Any]]:
     if len(set(columns)) != len(columns):
         twice = _repeated(columns)
         raise BadRequest(
-            f"column {twice[:_SHOWN]!r} is named twice", dialect=dialect, column=twice[:_SHOWN], expected="each name once"
+            f"column {twice[:SHOWN]!r} is named twice", dialect=dialect, column=twice[:SHOWN], expected="each name once"
         )
     if not isinstance(values, list):
-        raise BadRequest(f"'input_data.data' is {_kind(values)}", dialect=dialect, expected="a list of rows")
+        raise BadRequest(f"'input_data.data' is {json_kind(values)}", dialect=dialect, expected="a list of rows")
     if not isinstance(data.get("index", []), list):
         raise BadRequest("'input_data.index' is no list", dialect=dialect, expected="a list, or no index at all")
     return [dict(zip(columns, _list_row(row, index, len(columns), dialect), strict=True)) for index, row in enumerate(values)]
@@ -347,7 +319,7 @@ def _repeated(names: Iterable[str]) -> str:
 
 def _list_row(row: object, index: int, width: int, dialect: Dialect) -> list[Any]:
     if not isinstance(row, list):
-        raise BadRequest(f"row {index} is {_kind(row)}", dialect=dialect, row=index, expected=f"a list of {width} values")
+        raise BadRequest(f"row {index} is {json_kind(row)}", dialect=dialect, row=index, expected=f"a list of {width} values")
     if len(row) != width:
         raise BadRequest(
             f"row {index} has {len(row)} values for {width} columns", dialect=dialect, row=index, expected=f"{width} values"
@@ -357,7 +329,7 @@ def _list_row(row: object, index: int, width: int, dialect: Dialect) -> list[Any
 
 def _rows(data: object, where: str, schema: Schema, dialect: Dialect) -> list[dict[str, Any]]:
     if not isinstance(data, list):
-        raise BadRequest(f"{where!r} is {_kind(data)}", dialect=dialect, expected="a list of rows")
+        raise BadRequest(f"{where!r} is {json_kind(data)}", dialect=dialect, expected="a list of rows")
     rows: list[dict[str, Any]] = []
     for index, row in enumerate(data):
         if isinstance(row, dict):
@@ -366,60 +338,10 @@ def _rows(data: object, where: str, schema: Schema, dialect: Dialect) -> list[di
             rows.append(dict(zip(schema.names, _list_row(row, index, len(schema.names), dialect), strict=True)))
         else:
             raise BadRequest(
-                f"row {index} is {_kind(row)}",
+                f"row {index} is {json_kind(row)}",
                 dialect=dialect,
                 row=index,
                 value=shown(row),
                 expected="an object by column name",
             )
     return rows
-
-
-_WRONG = object()
-
-
-def _fitting(value: object, kind: str) -> object:
-    """`value` as the column wants it, when it can be read as that without guessing; otherwise `_WRONG`."""
-    if isinstance(value, str):
-        return _from_text(value, kind)
-    if kind == "boolean":
-        if isinstance(value, bool):
-            return value
-        return bool(value) if isinstance(value, int | float) and value in (0, 1) else _WRONG
-    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return str(value)
-    return _WRONG
-
-
-def _from_text(value: str, kind: str) -> object:
-    if kind == "datetime":
-        return value if value.strip() else None
-    if len(value) > TEXT_LIMIT:
-        return _WRONG
-    text = value.strip()
-    if not text:
-        return None
-    if kind == "boolean":
-        return BOOLEANS.get(text.lower(), _WRONG)
-    if kind == "integer":
-        return int(float(text)) if _INTEGER.match(value) and math.isfinite(float(text)) else _WRONG
-    return float(text) if _NUMBER.match(value) and math.isfinite(float(text)) else _WRONG
-
-
-def shown(value: object) -> object:
-    """`value` as an error may repeat it: a JSON scalar of bounded length."""
-    if isinstance(value, str):
-        return value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
-    if value is None or isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, int) and abs(value) < 1 << 63:
-        return value
-    return _kind(value)
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    return {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}.get(
-        type(value), "no JSON value"
-    )

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opsml_cli.domain.contract import TEXT_LIMIT, Column
+from opsml_cli.domain.column_values import TEXT_LIMIT
+from opsml_cli.domain.contract import Column
 
 JsonSchema = dict[str, Any]
 

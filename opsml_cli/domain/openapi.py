@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from opsml_cli.domain.contract import BOOLEANS, INTEGER_TEXT, METHODS, NUMBER_TEXT, TEXT_LIMIT, Column, Schema
+from opsml_cli.domain.column_values import BOOLEANS, INTEGER_TEXT, NUMBER_TEXT, TEXT_LIMIT
+from opsml_cli.domain.contract import METHODS, Column, Schema
 
 JSON = "application/json"
 Document = dict[str, object]

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.contract import BOOLEANS, INTEGER_TEXT, NUMBER_TEXT
+from opsml_cli.domain.column_values import BOOLEANS, INTEGER_TEXT, NUMBER_TEXT
 from opsml_cli.domain.data import ColumnType
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.tables.convert import MISSING, converted

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsml_cli.domain.contract import EXPECTED, BadRequest, Call, Column, Dialect, Schema, read_call
+from opsml_cli.domain.column_values import EXPECTED
+from opsml_cli.domain.contract import BadRequest, Call, Column, Dialect, Schema, read_call
 
 SCHEMA = Schema(
     [

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opsml_cli.domain.contract import BadRequest, Column, Schema, shown
+from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.contract import BadRequest, Column, Schema
 from opsml_cli.domain.errors import ContractError, NotFoundError
 
 if TYPE_CHECKING:

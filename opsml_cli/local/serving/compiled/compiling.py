@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.contract import EXPECTED, BadRequest, Dialect, Schema, shown
+from opsml_cli.domain.column_values import EXPECTED, shown
+from opsml_cli.domain.contract import BadRequest, Dialect, Schema
 from opsml_cli.domain.contract import Column as InputColumn
 
 from .artifact import TooLargeError, Writer

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opsml_cli.domain.contract import BadRequest, Schema, shown
+from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.contract import BadRequest, Schema
 
 from .artifact import Artifact
 from .compiling import PROOF, schema_of

@@ -11,15 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.contract import (
-    BadRequest,
-    Dialect,
-    Envelope,
-    in_dialect,
-    open_envelope,
-    read_method,
-    shown,
-)
+from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.contract import BadRequest, Dialect, Envelope, in_dialect, open_envelope, read_method
 from opsml_cli.domain.errors import ContractError
 from opsml_cli.domain.mlflow_signature import INT32, INT64, SignatureError, example_input, read
 from opsml_cli.local.serving.host import pyfunc_result

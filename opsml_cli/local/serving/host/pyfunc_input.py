@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opsml_cli.domain.contract import BadRequest, Dialect, Envelope, shown
+from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.contract import BadRequest, Dialect, Envelope
 from opsml_cli.domain.mlflow_signature import FLOAT32, INT32, INT64, Signature
 
 _SPLIT = frozenset(("columns", "index", "data"))
