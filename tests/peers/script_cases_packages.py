@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from script_cases import FORM, INIT, JSON, MULTIPART, Case, Send, get, media, post, script
+from script_case import FORM, INIT, JSON, MULTIPART, Case, Send, get, media, post, script
 
 API = (
     "from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp\n"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from script_cases import Case, Send
+from script_case import Case, Send
 from telemetry_live import serving
 
 START_SECONDS = 120.0

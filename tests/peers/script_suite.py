@@ -18,7 +18,7 @@ import script_cases
 import script_cases_packages
 import script_servers
 from peer_environments import python_of
-from script_cases import Case, Send
+from script_case import Case, Send
 from script_differences import DIFFERENCES
 from script_servers import Answer
 
@@ -104,7 +104,7 @@ HEAD = """# Scoring scripts: compared with Azure's server
 {scripts} folders of code run on {server}, in an environment of its own, and on opsml's server, with the same
 Python, packages, variables and files. Compared is whether the script starts, and for every request the status, the body byte
 for byte, the content type, `x-ms-run-function-failed`, whether `x-ms-run-fn-exec-ms` is there, and the headers that the script
-sets. The cases are in `tests/peers/script_cases.py` and `script_cases_packages.py`. `python tests/peers/script_suite.py` runs
+sets. The cases are in `tests/peers/script_cases*.py`. `python tests/peers/script_suite.py` runs
 them and writes this page; `pytest -m slow tests/peers` proves that it is true.
 
 **{equal} of {all} are equal; the other {rest} differ on purpose:**
