@@ -232,9 +232,16 @@ def _tensor_schemas(signature: Signature) -> dict[str, JsonSchema]:
         tensor = cell(signature.inputs[0].spec)
         return {"InputData": tensor, "Rows": tensor}
     properties = {str(field.name): cell(field.spec) for field in signature.inputs}
-    named = {"type": "object", "description": "Tensors by name", "properties": properties, "required": list(properties)}
+    named: JsonSchema = {
+        "type": "object",
+        "description": "Tensors by name",
+        "properties": properties,
+        "required": list(properties),
+    }
+    named["additionalProperties"] = False
     single = {str(field.name): _without_batch(field.spec) for field in signature.inputs}
-    rows = _list({"type": "object", "properties": single, "required": list(single)})
+    # Further names are made arrays too, and refused where their values form none.
+    rows = _list({"type": "object", "properties": single, "required": list(single), "additionalProperties": False})
     return {"InputData": named, "Rows": {"anyOf": [rows, named]}}
 
 

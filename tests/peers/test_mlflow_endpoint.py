@@ -99,7 +99,8 @@ def test_both_documents_are_valid(endpoint: httpx.Client, model: str, version: s
     schemathesis.openapi.from_dict(document(endpoint, model, version)).validate()
 
 
-GENERATED = ("echo_mixed", "echo_optional", "echo_any", "tensor_float", "tensor_named", "factor")
+# Not `echo_optional`: whole numbers and booleans may be left out of all rows, not of some, and no schema says that.
+GENERATED = ("echo_mixed", "echo_any", "tensor_float", "tensor_named", "factor")
 
 
 @pytest.mark.parametrize("model", GENERATED)
@@ -117,8 +118,8 @@ def test_requests_that_the_document_allows_are_answered(endpoint: httpx.Client, 
     )
     @hypothesis.given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def one(case: schemathesis.Case) -> None:
-        case.headers = {"azureml-model-deployment": model.replace("_", "-")}
-        case.call_and_validate(headers={"Authorization": endpoint.headers["authorization"]})
+        headers = {"azureml-model-deployment": model.replace("_", "-"), "Authorization": endpoint.headers["authorization"]}
+        case.call_and_validate(headers=headers)
 
     one()
 
