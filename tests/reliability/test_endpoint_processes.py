@@ -154,6 +154,25 @@ def test_a_process_that_ends_fails_the_request_in_it_alone(place: LocalWorkspace
     assert "exit code 9" in journal
 
 
+def test_a_process_that_ends_is_noticed_though_what_it_forked_holds_the_channel(place: LocalWorkspace) -> None:
+    text = (
+        "import os, time\ndef init(): pass\ndef run(body):\n"
+        "    if body != 'end': return body\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid()\n"
+        "        time.sleep(20)\n"
+        "        os._exit(0)\n"
+        "    os._exit(9)"
+    )
+    Scripts(place, "leaving").deploy("blue", text)
+    client = Client(place, "leaving")
+    started = time.perf_counter()
+    status, reply, _ = client.ask("end", "blue")
+    assert (status, reply["error"]["code"]) == (502, "process_ended")
+    assert time.perf_counter() - started < 10
+    assert client.ask("1", "blue")[:2] == (200, "1")
+
+
 def test_a_process_that_cannot_start_again_is_tried_with_pauses(place: LocalWorkspace, tmp_path: Path) -> None:
     marker = tmp_path / "may-start"
     marker.write_text("")

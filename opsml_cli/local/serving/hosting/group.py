@@ -5,6 +5,7 @@ Requests are handled on the event loop of the server; whoever loads and ends a g
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections import deque
@@ -232,6 +233,8 @@ class HostGroup:
             self._hosts.pop(number, None)
             if host in self._unattached:
                 self._unattached.remove(host)
+        with suppress(OSError):  # what the model started, and hid from us, may hold the other end
+            host.channel.shutdown(socket.SHUT_RDWR)
         host.channel.close()  # the event loop has a descriptor of its own
 
     # Requests, on the event loop

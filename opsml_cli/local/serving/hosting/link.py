@@ -40,6 +40,9 @@ class HostLink(asyncio.Protocol):
         try:
             for frame in self._reader.feed(data):
                 if frame.kind == frames.REPLY:
+                    if self._answer is None:  # whose was it? A process that the model forked answers too
+                        self.kill()
+                        return
                     self._end(frames.reply_of(frame))
                     self._free(self)
         except (frames.BrokenFrameError, KeyError, ValueError, TypeError):
