@@ -241,9 +241,10 @@ def _memory(place: Path) -> float:
 def measure(server: Server, rows: int, seconds: float, rate: float | None = None) -> dict[str, float]:
     """One run of the client."""
     command = [sys.executable, HERE / "serving_client.py", str(server.port), server.path, server.bodies[rows > 1]]
-    command += ["--seconds", str(seconds), *(["--key", server.key] if server.key else [])]
+    command += ["--seconds", str(seconds)]
     command += ["--rate", str(rate)] if rate else []
-    found: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    environment = {**os.environ, **({"ENDPOINT_KEY": server.key} if server.key else {})}
+    found: dict[str, float] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment).stdout)
     if found["wrong"]:
         raise SystemExit(f"{server.name}: {found['wrong']} beside {found['requests']} answers")
     return found

@@ -1,16 +1,18 @@
 """A load client for any HTTP server: closed loop (each connection sends when it was answered) or open loop (at a fixed rate).
 
-    python benchmarks/serving_client.py PORT PATH BODY_FILE [--key KEY] [--clients 16] [--seconds 3] [--rate R]
+    python benchmarks/serving_client.py PORT PATH BODY_FILE [--clients 16] [--seconds 3] [--rate R]
 
-One JSON line: requests a second, p50 and p99 in milliseconds, and what was no 200. It is one process without threads, so that
-on two cores a server with one worker has the other core; the requests' bytes are prepared, and replies are read only as far as
-their length. In the open loop latency counts from when a request was due: a server that stalls cannot hide it.
+The endpoint's key is read from the variable ENDPOINT_KEY, where there is one. One JSON line: requests a second, p50 and p99 in
+milliseconds, and what was no 200. It is one process without threads, so that on two cores a server with one worker has the
+other core; the requests' bytes are prepared, and replies are read only as far as their length. In the open loop latency counts
+from when a request was due: a server that stalls cannot hide it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import selectors
 import socket
@@ -174,14 +176,12 @@ def main() -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("path")
     parser.add_argument("body", type=Path)
-    parser.add_argument("--key")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
-    client = Client(
-        options.port, request_bytes(options.port, options.path, options.body.read_bytes(), options.key), options.clients
-    )
+    request = request_bytes(options.port, options.path, options.body.read_bytes(), os.environ.get("ENDPOINT_KEY"))
+    client = Client(options.port, request, options.clients)
     figures = client.closed(options.seconds) if options.rate is None else client.open(options.seconds, options.rate)
     print(json.dumps(figures.document()))
     return 0
