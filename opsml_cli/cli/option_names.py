@@ -16,9 +16,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--target-column=",
         "--dry-run",
     ),
-    "data profile": (
-        "--target-column=",
-    ),
+    "data profile": ("--target-column=",),
     "train automl": (
         "--data=",
         "--target-column=",
@@ -128,27 +126,17 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--level=",
         "--container",
     ),
-    "endpoints start": (
-        "--dry-run",
-    ),
-    "endpoints stop": (
-        "--dry-run",
-    ),
-    "endpoints keys": (
-        "--reveal",
-    ),
+    "endpoints start": ("--dry-run",),
+    "endpoints stop": ("--dry-run",),
+    "endpoints keys": ("--reveal",),
     "endpoints rotate-keys": (
         "--key=",
         "--yes",
         "-y",
         "--dry-run",
     ),
-    "endpoints traffic": (
-        "--dry-run",
-    ),
-    "endpoints rollback": (
-        "--dry-run",
-    ),
+    "endpoints traffic": ("--dry-run",),
+    "endpoints rollback": ("--dry-run",),
     "endpoints delete": (
         "--deployment=",
         "--yes",
@@ -201,12 +189,8 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
-    "insights enable": (
-        "--dry-run",
-    ),
-    "insights disable": (
-        "--dry-run",
-    ),
+    "insights enable": ("--dry-run",),
+    "insights disable": ("--dry-run",),
     "insights show": (
         "--since=",
         "--watch",
@@ -245,12 +229,8 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--wait-timeout=",
         "--dry-run",
     ),
-    "pipeline show": (
-        "--version=",
-    ),
-    "pipeline url": (
-        "--curl",
-    ),
+    "pipeline show": ("--version=",),
+    "pipeline url": ("--curl",),
     "pipeline delete": (
         "--version=",
         "--yes",
@@ -275,18 +255,10 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-f=",
         "--dry-run",
     ),
-    "schedules list": (
-        "--enabled",
-    ),
-    "schedules enable": (
-        "--dry-run",
-    ),
-    "schedules disable": (
-        "--dry-run",
-    ),
-    "schedules trigger": (
-        "--dry-run",
-    ),
+    "schedules list": ("--enabled",),
+    "schedules enable": ("--dry-run",),
+    "schedules disable": ("--dry-run",),
+    "schedules trigger": ("--dry-run",),
     "schedules delete": (
         "--yes",
         "-y",
@@ -313,9 +285,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--to=",
         "--output-name=",
     ),
-    "jobs report": (
-        "--save=",
-    ),
+    "jobs report": ("--save=",),
     "models register": (
         "--version=",
         "--trust",
@@ -323,9 +293,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--tag=",
         "--dry-run",
     ),
-    "models download": (
-        "--to=",
-    ),
+    "models download": ("--to=",),
     "models explain": (
         "--sample=",
         "--data=",
@@ -353,9 +321,7 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
-    "local env": (
-        "--shell=",
-    ),
+    "local env": ("--shell=",),
     "init": (
         "--subscription-id=",
         "--resource-group=",
