@@ -185,12 +185,25 @@ def _keeps_wish(tag: str, deployment: str) -> bool:
     return tag == _WISH + deployment or tag.startswith(f"{_WISH}{deployment}.")
 
 
-def traffic_tags(endpoint: Mapping[str, Any], tags: Mapping[str, str], moved: str | None) -> dict[str, str]:
-    """`tags` with the traffic of now as the previous one."""
-    before = traffic_of(endpoint)
-    text = ",".join(f"{name}={percent}" for name, percent in before.items() if percent)
-    found = {**tags, _PREVIOUS: text or "none"} if len(text) <= TAG_LENGTH else dict(tags)
+def traffic_tags(
+    endpoint: Mapping[str, Any], tags: Mapping[str, str], moved: str | None, previous: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """`tags` with the traffic of now as the previous one, or with `previous` in its place (empty: nothing)."""
+    before = served(traffic_of(endpoint) if previous is None else previous)
+    text = ",".join(f"{name}={percent}" for name, percent in before.items())
+    found = dict(tags)
+    if not before:
+        # Nothing served, so there is nothing to go back to.
+        if previous is not None:
+            found.pop(_PREVIOUS, None)
+    elif len(text) <= TAG_LENGTH:
+        found[_PREVIOUS] = text
     return found | ({_MOVED: moved} if moved is not None else {})
+
+
+def served(traffic: Mapping[str, int]) -> dict[str, int]:
+    """The shares that are not zero."""
+    return {name: percent for name, percent in traffic.items() if percent}
 
 
 def previous_of(endpoint: Mapping[str, Any]) -> dict[str, int] | None:
@@ -290,6 +303,7 @@ def endpoint_of(resource: Mapping[str, Any], deployments: Sequence[Mapping[str, 
         description=properties.get("description"),
         tags=user_tags(resource.get("tags")),
         unknown={"running": NEVER_STOPPED},
+        previous_traffic=previous_of(resource),
         mirror_traffic={str(name): int(share) for name, share in (properties.get("mirrorTraffic") or {}).items()},
     )
 

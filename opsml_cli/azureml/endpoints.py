@@ -177,7 +177,9 @@ class AzureEndpoints:
             raise ContractError(f"Azure kept the {key} key of {resource['name']!r}", fix="run the same command again")
         return after
 
-    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
+    def set_traffic(
+        self, name: str, traffic: Mapping[str, int], *, previous: Mapping[str, int] | None = None
+    ) -> OnlineEndpoint:
         """As the port says; on Azure the endpoint is Updating until the traffic has moved."""
         resource = self._resource(name)
         deployments = self._rollout.deployments_of(resource)
@@ -196,9 +198,10 @@ class AzureEndpoints:
         if total not in (0, 100):
             raise UsageError(f"the traffic adds up to {total} percent", cause="expected 100, or 0 for none")
         served = {each: percent for each, percent in wanted.items() if percent}
-        if served == mapping.traffic_of(resource):
+        kept = previous is None or mapping.served(previous) == mapping.served(mapping.previous_of(resource) or {})
+        if kept and served == mapping.traffic_of(resource):
             return mapping.endpoint_of(resource, deployments)
-        tags = mapping.traffic_tags(resource, resource.get("tags") or {}, None)
+        tags = mapping.traffic_tags(resource, resource.get("tags") or {}, None, previous)
         changed = self._rollout.put_endpoint(
             str(resource["name"]), endpoint_bodies.changed_endpoint(resource, tags=tags, traffic=served)
         )

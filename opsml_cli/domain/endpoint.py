@@ -90,9 +90,9 @@ class Deployment:
 @dataclass(frozen=True, slots=True)
 class OnlineEndpoint:
     """An endpoint as it is now. `running` is None where the workspace has no notion of a stopped endpoint; `traffic`
-    is percent by deployment, `mirror_traffic` the percent of requests that a deployment gets a copy of; `scoring_uri` None
-    until one is known. `auth_mode` as Azure has it: Key, AMLToken or AADToken. `unknown` tells, by field, why a value is None
-    that the workspace has no source for."""
+    is percent by deployment, `previous_traffic` what a rollback goes to (None: never changed), `mirror_traffic` the percent of
+    requests that a deployment gets a copy of; `scoring_uri` None until one is known. `auth_mode` as Azure has it: Key, AMLToken
+    or AADToken. `unknown` tells, by field, why a value is None that the workspace has no source for."""
 
     name: str
     state: DeploymentState
@@ -108,6 +108,7 @@ class OnlineEndpoint:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     mirror_traffic: Mapping[str, int] = field(default_factory=dict)
+    previous_traffic: Mapping[str, int] | None = None
     unknown: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -69,9 +69,12 @@ class OnlineEndpointOperations(Protocol):
         """Replace `key` (`primary` or `secondary`) at once, with no failed request under the other key."""
         ...
 
-    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
+    def set_traffic(
+        self, name: str, traffic: Mapping[str, int], *, previous: Mapping[str, int] | None = None
+    ) -> OnlineEndpoint:
         """Percent by deployment; the sum is 0 or 100; every name is a deployment. On Azure the endpoint is Updating until the
-        traffic has moved."""
+        traffic has moved. `previous` is what a rollback goes to afterwards (empty: nothing), for a change of several steps;
+        None: the traffic of now."""
         ...
 
     def rollback(self, name: str) -> OnlineEndpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,10 +158,12 @@ class EndpointRecord:
         self.traffic = {each: percent for each, percent in self.traffic.items() if names.key(each) != key}
         self.mirror = {each: percent for each, percent in self.mirror.items() if names.key(each) != key}
 
-    def set_traffic(self, traffic: dict[str, int]) -> None:
-        """Replace the traffic and remember what it was."""
+    def set_traffic(self, traffic: dict[str, int], previous: Mapping[str, int] | None = None) -> None:
+        """Replace the traffic and remember what it was, or `previous` in its place (empty: nothing)."""
         before = {name: percent for name, percent in self.traffic.items() if percent}
-        if before and before != {name: percent for name, percent in traffic.items() if percent}:
+        if previous is not None:
+            self.previous = dict(previous) or None
+        elif before and before != {name: percent for name, percent in traffic.items() if percent}:
             self.previous = dict(self.traffic)
         self.traffic = {record.name: 0 for record in self.deployments.values()} | traffic
 

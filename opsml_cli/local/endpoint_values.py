@@ -40,6 +40,7 @@ def endpoint_value(record: EndpointRecord, servers: EndpointServers) -> OnlineEn
         description=record.description,
         tags=dict(record.tags),
         mirror_traffic=dict(record.mirror),
+        previous_traffic=None if record.previous is None else dict(record.previous),
     )
 
 

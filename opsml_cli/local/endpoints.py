@@ -255,10 +255,12 @@ class LocalEndpoints:
         self._servers.await_applied(record)
         return keys
 
-    def set_traffic(self, name: str, traffic: Mapping[str, int]) -> OnlineEndpoint:
+    def set_traffic(
+        self, name: str, traffic: Mapping[str, int], *, previous: Mapping[str, int] | None = None
+    ) -> OnlineEndpoint:
         with self._store.write() as connection:
             record = self._found(connection, name)
-            record.set_traffic(endpoint_traffic.checked(record, traffic))
+            record.set_traffic(endpoint_traffic.checked(record, traffic), previous)
             endpoint_records.save(connection, record)
         self._servers.await_applied(record)
         return self.get(record.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,9 @@ def deploy_canary(
     done = deploy(workspace, tried, progress, timeout=timeout, clock=clock)
     if request.dry_run:
         return done, None
-    return _baked(workspace, done, shared_out(endpoint.traffic, chosen, 0), _Trial(canary, tuple(wanted), progress, clock))
+    # A rollback after a refused canary goes where it would have gone had there been none.
+    trial = _Trial(canary, tuple(wanted), progress, clock, endpoint.previous_traffic or {})
+    return _baked(workspace, done, shared_out(endpoint.traffic, chosen, 0), trial)
 
 
 def _found(workspace: Workspace, name: str) -> OnlineEndpoint | None:
@@ -107,19 +109,20 @@ class _Trial:
     wanted: tuple[Condition, ...]
     progress: Progress
     clock: Clock
+    previous: Mapping[str, int]
 
 
 def _baked(workspace: Workspace, done: Deployed, before: dict[str, int], trial: _Trial) -> tuple[Deployed, GateError | None]:
-    """The end of the trial: all of the traffic, or what was before."""
+    """The end of the trial: all of the traffic, or what was before. For a rollback it is one change, however many steps."""
     endpoint, name = done.endpoint.name, done.deployment.name
     trial.progress.phase(
         f"{endpoint}/{name} gets {trial.canary.percent} % of the traffic for {format_duration(trial.canary.bake_seconds)}"
     )
     try:
-        workspace.online_endpoints.set_traffic(endpoint, shared_out(before, name, trial.canary.percent))
+        workspace.online_endpoints.set_traffic(endpoint, shared_out(before, name, trial.canary.percent), previous=before)
         stats = _watch(workspace, endpoint, name, trial)
     except BaseException as error:
-        workspace.online_endpoints.set_traffic(endpoint, before)
+        workspace.online_endpoints.set_traffic(endpoint, before, previous=trial.previous)
         if isinstance(error, KeyboardInterrupt):
             raise CancelledError(
                 f"interrupted; the traffic of {endpoint} is what it was before", fix="run the same command again"
@@ -128,7 +131,7 @@ def _baked(workspace: Workspace, done: Deployed, before: dict[str, int], trial: 
     missed = _missed(trial, stats)
     passed = not missed
     after = {**dict.fromkeys(before, 0), name: 100} if passed else before
-    changed = workspace.online_endpoints.set_traffic(endpoint, after)
+    changed = workspace.online_endpoints.set_traffic(endpoint, after, previous=before if passed else trial.previous)
     told = tuple(f"{condition.objective}: {condition.shown(condition.value(stats))}" for condition in trial.wanted)
     baked = Baked(trial.canary.percent, stats.window_seconds, stats.requests, stats.failures, passed, told)
     result = replace(done, endpoint=changed, canary=baked)

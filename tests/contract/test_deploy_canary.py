@@ -15,7 +15,7 @@ from waiting import until
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.domain.endpoint import ScoreRequest
-from opsml_cli.domain.errors import CancelledError, InvalidInputError, UsageError
+from opsml_cli.domain.errors import CancelledError, ConflictError, InvalidInputError, UsageError
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
@@ -109,6 +109,10 @@ def test_what_holds_gets_all_of_the_traffic(workspace: Workspace, endpoint: str)
     assert done.canary is not None and done.canary.promoted and done.canary.requests >= 3
     assert (done.deployment.name, done.deployment.model.version) == ("green", "2")
     assert traffic(workspace, endpoint) == {"green": 100}
+    workspace.online_endpoints.rollback(endpoint)
+    assert traffic(workspace, endpoint) == {"blue": 100}  # a canary is one change: its share is nothing to go back to
+    workspace.online_endpoints.rollback(endpoint)
+    assert traffic(workspace, endpoint) == {"green": 100}
     again, error = deploy_canary(workspace, request(endpoint), canary(), Silent(), clock=Visitors(lambda: None))
     assert (error, again.unchanged, again.canary) == (None, True, None)
 
@@ -125,6 +129,9 @@ def test_what_does_not_hold_goes_back(workspace: Workspace, endpoint: str, broke
     assert ("errors" if broken == "requests that fail" else "are needed") in error.message
     assert done.canary is not None and not done.canary.promoted
     assert traffic(workspace, endpoint) == {"blue": 100}
+    with pytest.raises(ConflictError, match="never changed"):  # as if the canary had never been
+        workspace.online_endpoints.rollback(endpoint)
+    assert traffic(workspace, endpoint) == {"blue": 100}
 
 
 def test_an_interrupted_bake_puts_the_traffic_back(workspace: Workspace, endpoint: str) -> None:
@@ -135,6 +142,7 @@ def test_an_interrupted_bake_puts_the_traffic_back(workspace: Workspace, endpoin
     with pytest.raises(CancelledError):
         deploy_canary(workspace, request(endpoint), canary(60.0), Silent(), clock=Visitors(visited))
     assert traffic(workspace, endpoint) == {"blue": 100}
+    assert workspace.online_endpoints.get(endpoint).previous_traffic is None
 
 
 def test_what_cannot_be_is_refused_before_anything_changes(workspace: Workspace, endpoint: str) -> None:

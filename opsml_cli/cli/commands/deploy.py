@@ -121,6 +121,7 @@ def deploy(
 
     With --canary it is deployed beside what serves, under another name, and gets all of the traffic only when its own requests
     held what --slo says ('errors<1%' unless given) for as long as --bake. Otherwise the traffic goes back: exit code 10.
+    --canary turns the recording of requests on and leaves it on; `opsml insights disable` turns it off.
 
     Example: opsml deploy bank:3 --endpoint bank --deployment green --traffic 10
     Example: opsml deploy bank:3 --endpoint bank --canary 10 --bake 5m --slo 'p95<50ms,errors<1%'

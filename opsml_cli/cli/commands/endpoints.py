@@ -114,11 +114,14 @@ def traffic(
 def rollback(session: Session, endpoint: options.EndpointName, dry_run: options.DryRun = False) -> OnlineEndpoint | Planned:
     """Set the traffic back to what it was before its last change.
 
+    A canary is one change: after a success back to what served before it; after a failure, which put the traffic back itself,
+    to what was before that.
+
     Example: opsml endpoints rollback bank
     """
     if dry_run:
         before = session.workspace.online_endpoints.get(endpoint)
-        return Planned("roll back the traffic of", before.name, {"from": dict(before.traffic)})
+        return Planned("roll back the traffic of", before.name, {"from": dict(before.traffic), "to": before.previous_traffic})
     return session.workspace.online_endpoints.rollback(endpoint)
 
 
