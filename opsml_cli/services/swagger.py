@@ -157,9 +157,11 @@ class Comparison:
         self, what: str, path: str, method: str, operation: Mapping[str, Any], content: Mapping[str, Any]
     ) -> Iterator[SwaggerFinding]:
         """The requests that the document gives as examples fit its schema, and are answered as it says."""
-        examples = _examples(content)
-        # A document may say that nobody knows an example: of a model without a signature, for one.
-        if not examples and "example" not in self._document.get("info", {}).get("x-opsml", {}):
+        examples = self._known_examples(content)
+        own = self._document.get("info", {}).get("x-opsml")
+        # Documents of opsml's own have examples, unless they say that nobody knows one: of a model without a signature, for
+        # one. A script's document need not have any.
+        if not examples and own is not None and "example" not in own:
             yield SwaggerFinding(what, "its request has no example")
         for name, value in examples.items():
             label = f"{what} example {name!r}"
@@ -174,41 +176,56 @@ class Comparison:
     def _refusals(
         self, what: str, path: str, method: str, operation: Mapping[str, Any], content: Mapping[str, Any]
     ) -> Iterator[SwaggerFinding]:
-        """What is no valid request is refused with 400 (415), in the documented shape, naming the column."""
+        """What is no valid request is refused with 400 (415), in the documented shape, naming the column. A document that
+        has `default` in place of these promises a refusal of any status, and one that describes no body promises none."""
+        schema = self._resolved(content.get("schema", {}))
+        if not schema:
+            return
         for label, raw, media, status in (
             ("with an empty object", b"{}", JSON, 400),
             ("with broken JSON", b'{"input_data": ', JSON, 400),
             ("with plain text", b"hello", "text/plain", 415),
         ):
+            if raw == b"{}" and not self._violations({}, schema):
+                continue
             reply = self._send(method, path, content=raw, headers={"content-type": media})
-            yield from self._expect(f"{what} {label}", operation, reply, status)
-        for name, value in _examples(content).items():
+            yield from self._expect_refusal(f"{what} {label}", operation, reply, status)
+        for name, value in self._known_examples(content).items():
             for column, label, bad in _broken_rows(value):
                 if not self._violations(bad, content.get("schema", {})):
                     continue  # an optional column may be left out, and some columns take anything
                 reply = self._score(method, path, bad)
                 where = f"{what} example {name!r} {label}"
-                yield from self._expect(where, operation, reply, 400)
-                if reply.status_code == 400 and column not in reply.text:
+                yield from self._expect_refusal(where, operation, reply, 400)
+                documented = "400" in operation.get("responses", {})
+                if documented and _status(reply) == 400 and not _names(reply, column):
                     yield SwaggerFinding(where, f"the refusal does not name column {column!r}")
 
+    def _expect_refusal(
+        self, what: str, operation: Mapping[str, Any], reply: httpx.Response, status: int
+    ) -> Iterator[SwaggerFinding]:
+        responses = operation.get("responses", {})
+        if str(status) not in responses and "default" in responses and _status(reply) >= 400:
+            status = _status(reply)
+        yield from self._expect(what, operation, reply, status)
+
     def _expect(self, what: str, operation: Mapping[str, Any], reply: httpx.Response, status: int) -> Iterator[SwaggerFinding]:
-        if reply.status_code != status:
-            yield SwaggerFinding(what, f"expected {status}, got {reply.status_code}: {reply.text[:200]}")
-        documented = operation.get("responses", {}).get(str(reply.status_code))
+        came = _status(reply)
+        if came != status:
+            yield SwaggerFinding(what, f"expected {status}, got {came}: {reply.text[:200]}")
+        responses = operation.get("responses", {})
+        known = (responses[name] for name in (str(came), f"{came // 100}XX", "default") if name in responses)
+        documented = next(known, None)
         if documented is None:
-            yield SwaggerFinding(what, f"status {reply.status_code} is not documented")
+            yield SwaggerFinding(what, f"status {came} is not documented")
             return
-        if "$ref" in documented:
-            documented = self._resolve(documented["$ref"])
+        documented = self._resolved(documented)
         media = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
         contents = documented.get("content")
         if not contents:
             return
         if media not in contents:
-            yield SwaggerFinding(
-                what, f"status {reply.status_code} came as {media or 'nothing'}, documented: {', '.join(contents)}"
-            )
+            yield SwaggerFinding(what, f"status {came} came as {media or 'nothing'}, documented: {', '.join(contents)}")
             return
         schema = contents[media].get("schema")
         if schema is None:
@@ -216,10 +233,10 @@ class Comparison:
         try:
             value = _parsed(reply) if media == JSON else reply.text
         except ValueError:
-            yield SwaggerFinding(what, f"status {reply.status_code} is no JSON: {reply.text[:200]}")
+            yield SwaggerFinding(what, f"status {came} is no JSON: {reply.text[:200]}")
             return
         for problem in self._violations(value, schema):
-            yield SwaggerFinding(what, f"status {reply.status_code} does not fit its schema: {problem}")
+            yield SwaggerFinding(what, f"status {came} does not fit its schema: {problem}")
 
     def _score(self, method: str, path: str, value: object) -> httpx.Response:
         headers = {"content-type": JSON}
@@ -247,6 +264,16 @@ class Comparison:
         errors = jsonschema.Draft202012Validator(whole).iter_errors(value)
         return [f"{error.json_path}: {error.message[:200]}" for error, _ in zip(errors, range(3), strict=False)]
 
+    def _known_examples(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the content, else the one of its schema."""
+        found = _examples(content)
+        schema = self._resolved(content.get("schema", {}))
+        return found if found or "example" not in schema else {"example": schema["example"]}
+
+    def _resolved(self, part: Mapping[str, Any]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._resolve(part["$ref"]) if "$ref" in part else part
+        return found
+
     def _resolve(self, reference: str) -> Any:
         if not reference.startswith("#/"):
             raise ValueError(reference)
@@ -258,6 +285,31 @@ class Comparison:
 
 def _parsed(reply: httpx.Response) -> object:
     return json.loads(reply.content)
+
+
+def _status(reply: httpx.Response) -> int:
+    """The model's own, where Azure's front door answers 424 for it."""
+    behind = reply.headers.get("ms-azureml-model-error-statuscode", "")
+    return int(behind) if reply.status_code == 424 and behind.isdecimal() else reply.status_code
+
+
+def _names(reply: httpx.Response, column: str) -> bool:
+    """Whether the refusal names the column, as it is or as a literal: its text as it was meant, whatever JSON escapes."""
+    return any(word in text for text in _texts(reply.text) for word in (column, repr(column)[1:-1]))
+
+
+def _texts(text: str) -> Iterator[str]:
+    yield text
+    try:
+        found = [json.loads(text)]
+    except ValueError:
+        return
+    while found:
+        value = found.pop()
+        if isinstance(value, str):
+            yield from _texts(value)
+        elif isinstance(value, (dict, list)):
+            found += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 def _references(value: object, where: str) -> Iterator[tuple[str, str]]:

@@ -11,8 +11,11 @@ import httpx
 import pytest
 from telemetry_live import PRIMARY, Elders, scoring_server, serving
 
+from opsml_cli.domain.contract import Column, Schema
 from opsml_cli.domain.openapi import Service
 from opsml_cli.domain.openapi import document as describe
+from opsml_cli.local.serving.app import ScoringApp
+from opsml_cli.local.serving.routing import Live, Routing
 from opsml_cli.services.swagger import Comparison
 
 
@@ -163,3 +166,53 @@ def test_what_swagger_2_allows_is_what_is_answered(address: str) -> None:
     ):
         assert jsonschema.Draft4Validator(schema).is_valid(body) is (status == 200)
         assert httpx.post(address + "/score", json=body, headers=headers, trust_env=False).status_code == status
+
+
+GIVEN = {"type": "object", "properties": {"data": {"type": "array", "items": {}}}, "example": {"data": [1]}}
+
+
+def script_document(given: object) -> dict[str, Any]:
+    """As the decorators of inference-schema make it: one example in the schema, `default` in place of every refusal."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Given"}}}
+    answers = {"200": {"description": ""}, "default": {"description": ""}}
+    score = {"requestBody": {"content": content}, "responses": answers}
+    return {"openapi": "3.1.0", "paths": {"/score": {"post": score}}, "components": {"schemas": {"Given": given}}}
+
+
+class Script:
+    """It takes a list of numbers in `data`, and fails with 500 on all else."""
+
+    async def __call__(self, scope, receive, send) -> None:
+        body = b""
+        while (message := await receive()).get("body") or message.get("more_body"):
+            body += message["body"]
+            if not message.get("more_body"):
+                break
+        try:
+            status, answer = 200, str(sum(json.loads(body)["data"])).encode()
+        except Exception:
+            status, answer = 500, b"the script failed"
+        await Careless(status, answer)(scope, receive, send)
+
+
+def test_a_document_without_promises_is_kept_by_any_script() -> None:
+    with serving(lambda port: Script()) as port:
+        for given in (GIVEN, {}, {"type": "object", "required": ["data"], "properties": GIVEN["properties"]}):
+            assert findings(f"http://127.0.0.1:{port}", script_document(given)) == []
+        wrong = script_document({**GIVEN, "example": {"data": "x"}})
+        assert [line for line in findings(f"http://127.0.0.1:{port}", wrong) if "expected 200, got 500" in line]
+    with serving(lambda port: Careless(200, b"1")) as port:
+        found = findings(f"http://127.0.0.1:{port}", script_document({**GIVEN, "required": ["data"]}))
+        assert [line for line in found if "with an empty object: expected 400, got 200" in line]
+
+
+@pytest.mark.parametrize("name", ["Größe in cm", 'quo"te', "it's", "back\\slash", "\U0001f600"])
+def test_a_refusal_names_its_column_in_any_spelling_of_json(name: str) -> None:
+    schema = Schema([Column(name, "number", example=1.0)])
+    app = ScoringApp("bank")
+    scorer = type("Named", (Elders,), {"schema": schema})()
+    app.routing = Routing((PRIMARY.encode(),), {"blue": Live("blue", "r1", "m", "1", scorer, (1.0,))}, {}, {"blue": 100})
+    with serving(lambda port: app) as port:
+        address = f"http://127.0.0.1:{port}"
+        made = httpx.get(address + "/swagger.json", headers={"authorization": f"Bearer {PRIMARY}"}, trust_env=False).json()
+        assert [line for line in findings(address, made) if "does not name" in line] == []

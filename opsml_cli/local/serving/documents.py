@@ -75,7 +75,10 @@ def _signature(live: Live) -> tuple[dict[str, Any], str | None, Any] | None:
 def _of_a_script(endpoint: str, host: str, version: str) -> dict[str, Any]:
     """OpenAPI of a script, whose bodies nobody knows."""
     info = {"title": endpoint, "version": "1", "description": "A scoring script: it says itself what it takes and gives."}
-    answers = {"200": {"description": "What the script gives."}}
+    answers = {
+        "200": {"description": "What the script gives."},
+        "default": {"description": "What the script, or the server before it, refuses."},
+    }
     if version == "2":
         body = [{"in": "body", "name": "data", "schema": {}}]
         score = {"consumes": ["application/json"], "produces": ["application/json"], "parameters": body, "responses": answers}
