@@ -17,6 +17,7 @@ from opsml_cli.domain.endpoint import (
     Deployed,
     DeploymentState,
     DeploySpec,
+    EndpointAccess,
     EndpointKeys,
     OnlineEndpoint,
     RawReply,
@@ -302,6 +303,10 @@ class AzureEndpoints:
             unreachable=f"opsml endpoints show {shown}",
         )
         serve(target, port, ready)
+
+    def access(self, name: str) -> EndpointAccess:
+        address = self._address(self._resource(name))
+        return EndpointAccess(address.scoring_uri.removesuffix("/score"), address.key, address.trust)
 
     def _client(self, resource: Mapping[str, Any]) -> ScoringClient:
         from opsml_cli.scoring_client import ScoringClient

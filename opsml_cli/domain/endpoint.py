@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from opsml_cli.domain.deployment import DeploymentSettings
 
 if TYPE_CHECKING:
+    import ssl
+
     from opsml_cli.domain.deployment import CodeSource, EnvironmentSource
     from opsml_cli.domain.names import AssetRef
     from opsml_cli.domain.pointer import ModelPointer
@@ -160,6 +162,16 @@ class RawReply:
     status: int
     body: bytes
     deployment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointAccess:
+    """What any client needs: `url` stands before `/score`, `credential` is a key or a token, `trust` is for https (None: the
+    machine's own roots)."""
+
+    url: str
+    credential: str = field(repr=False)
+    trust: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Configured,
         Deployed,
         DeploySpec,
+        EndpointAccess,
         EndpointKeys,
         OnlineEndpoint,
         RawReply,
@@ -63,6 +64,10 @@ class OnlineEndpointOperations(Protocol):
 
     def keys(self, name: str) -> EndpointKeys:
         """Both keys. UnsupportedError for an endpoint of Azure whose clients show a token."""
+        ...
+
+    def access(self, name: str) -> EndpointAccess:
+        """Where and with which credential clients reach the endpoint. ConflictError for one that has no address now."""
         ...
 
     def rotate_keys(self, name: str, key: str) -> EndpointKeys:

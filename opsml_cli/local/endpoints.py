@@ -14,6 +14,7 @@ from opsml_cli.domain.endpoint import (
     Deployed,
     DeploymentState,
     DeploySpec,
+    EndpointAccess,
     EndpointKeys,
     OnlineEndpoint,
     RawReply,
@@ -339,6 +340,10 @@ class LocalEndpoints:
 
         record = self._record(name)
         serve(Target(record.name, address, lambda: self.keys(name).primary, lambda: self.swagger(name)), port, ready)
+
+    def access(self, name: str) -> EndpointAccess:
+        address = self._address(self._record(name))
+        return EndpointAccess(address.scoring_uri.removesuffix("/score"), address.key)
 
     def _client(self, record: EndpointRecord) -> ScoringClient:
         from opsml_cli.scoring_client import ScoringClient

@@ -29,6 +29,7 @@ from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
 from opsml_cli.services.deploy import DeployRequest, deploy
 from opsml_cli.services.deploy_files import configure, give_traffic, prepare
+from opsml_cli.services.swagger import check
 
 Workspace = LocalWorkspace | AzureWorkspace
 
@@ -109,6 +110,7 @@ def test_a_script_answers_with_its_model_and_variables(workspace: Workspace, fil
     assert (done.deployment.script, done.deployment.model.name) == ("score.py", "weights")
     assert done.endpoint.traffic == {"blue": 100}
     assert answer(workspace, "scripted") == [3, 6, "cm"]
+    assert check(workspace, "scripted").findings == ()
     again = deploy(workspace, replace(request, trust=workspace.kind == "azure"), Silent(), timeout=60)
     assert again.unchanged
     # A file that the ignore file names makes no difference; another variable and other code do.

@@ -27,6 +27,7 @@ from opsml_cli.domain.model import RegisterModel
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
+from opsml_cli.services.swagger import check
 
 Workspace = LocalWorkspace | AzureWorkspace
 
@@ -100,7 +101,8 @@ def test_a_deployment_answers_and_the_same_again_is_unchanged(workspace: Workspa
     assert set(result.predictions) <= set(result.classes) == {"no", "yes"}
     assert all(sum(row) == pytest.approx(1) for row in result.probabilities)
     assert workspace.online_endpoints.score(endpoint, ScoreRequest([])).rows == 0
-    assert "paths" in workspace.online_endpoints.swagger(endpoint)
+    checked = check(workspace, endpoint)
+    assert (checked.ok, checked.findings) == (True, ()) and checked.requests > 10
     with pytest.raises(InvalidInputError, match=r"'age', row 3: 'forty'") as caught:
         workspace.online_endpoints.score(endpoint, ScoreRequest([ROW] * 3 + [{**ROW, "age": "forty"}]))
     assert "an integer" in (caught.value.cause or "")

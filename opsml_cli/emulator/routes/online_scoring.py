@@ -38,11 +38,12 @@ def score(call: Call) -> Reply:
 
 
 def swagger(call: Call) -> Reply:
-    """The server's own document, with the address that clients know."""
+    """The server's own document, with the address that clients know, and with the paths that lead through here."""
     reply = _forward(call, "/swagger.json")
     if reply.status != 200 or not isinstance(reply.content, bytes):
         return reply
     document = json.loads(reply.content)
+    document["paths"] = {path: each for path, each in document.get("paths", {}).items() if path in _PATHS}
     if "swagger" in document:
         host = call.site.base.removeprefix("https://")
         document |= {"host": host, "basePath": f"/_online/{call.parameters['endpoint']}", "schemes": ["https"]}
@@ -225,6 +226,7 @@ _SERVERS = _Servers()
 _HOMES: dict[tuple[Path, str], AzureNames] = {}
 
 _HOST = "/_online/{endpoint}"
+_PATHS = ("/score", "/swagger.json")
 
 ROUTES = (
     Route("POST", _HOST + "/score", score, "scoring"),
