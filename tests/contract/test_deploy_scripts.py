@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from azure_live import KINDS, workspace_of
 from serving_support import end_all
+from waiting import until
 
 from opsml_cli.azureml.workspace import AzureWorkspace
 from opsml_cli.cli import deployment_files
@@ -25,6 +26,7 @@ from opsml_cli.domain.deployment import (
 )
 from opsml_cli.domain.endpoint import DeploymentState, RawRequest, ScoreRequest
 from opsml_cli.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, UsageError, WorkFailedError
+from opsml_cli.domain.insights import LogQuery
 from opsml_cli.domain.progress import Silent
 from opsml_cli.local.workspace import LocalWorkspace
 from opsml_cli.services.deploy import DeployRequest, deploy
@@ -144,6 +146,33 @@ def test_a_sample_request_is_answered_before_traffic_comes(workspace: Workspace,
         wrong = asked(workspace, files, "sampled", deployment="green", traffic=50, sample=RawRequest(b"{}"))
         deploy(workspace, wrong, Silent(), timeout=60)
     assert workspace.online_endpoints.get("sampled").traffic == {"blue": 100, "green": 0}
+
+
+@pytest.mark.parametrize("where", ["init", "run"])
+def test_the_log_has_the_scripts_own_error_and_frames(workspace: Workspace, files: Path, where: str) -> None:
+    code = "def load():\n    raise ValueError('the weights are odd')\n"
+    code += "\n".join(f"def {name}: {'load()' if name.startswith(where) else 'pass'}" for name in ("init()", "run(raw_data)"))
+    (files / "src" / "score.py").write_text(code + "\n")
+    endpoint = f"odd-{where}"
+    if where == "init":
+        with pytest.raises(WorkFailedError) as caught:
+            deploy(workspace, asked(workspace, files, endpoint, model=None), Silent(), timeout=60)
+        assert "init() of the scoring script score.py failed: ValueError: the weights are odd" in str(caught.value.cause)
+    else:
+        deploy(workspace, asked(workspace, files, endpoint, model=None), Silent(), timeout=60)
+        assert workspace.online_endpoints.send(endpoint, RawRequest(b"{}")).status == 500
+    wanted = f"{where}() of the scoring script"
+
+    def logged() -> str:
+        text = "\n".join(line.message for line in workspace.insights.logs(endpoint, LogQuery()))
+        return text if wanted in text and text.count("ValueError: the weights are odd") > 1 else ""
+
+    text = until(logged)
+    begun = text.index(wanted)
+    assert "Traceback (most recent call last):" in text[begun:]
+    assert 'score.py", line 2, in load' in text[begun:]
+    for own in ("opsml_cli", "ContractError", "<frozen importlib", "the model could not be loaded"):
+        assert own not in text[begun:], text
 
 
 def test_what_is_wrong_is_refused_before_anything_is_made(workspace: Workspace, files: Path) -> None:

@@ -289,6 +289,18 @@ def test_log_text_can_neither_draw_nor_command(live: Live) -> None:
                 assert "##vso[" not in out
 
 
+def test_a_message_of_several_lines_stays_readable_and_forges_no_line(live: Live) -> None:
+    message = (
+        "it failed\n  File 'score.py', line 2\n2030-01-01T00:00:00.000Z  info     container  blue  forged\nValueError: odd\n"
+    )
+    line = {"timestamp": "2026-01-01T00:00:01.000Z", "level": "error", "kind": "container", "message": message}
+    with live.workspace.layout.endpoint("bank").joinpath("logs", "server.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    out = live.opsml("logs", "bank", "--tail", "1000").stdout
+    assert "it failed\n  |   File 'score.py', line 2\n  | 2030-" in out
+    assert "\n  | ValueError: odd\n" in out
+
+
 # --- swagger
 
 

@@ -94,12 +94,13 @@ def _line(line: LogLine) -> dict[str, object]:
 
 
 def _line_view(line: LogLine, _width: int) -> str:
-    return f"{line.timestamp}  {line.level:<7}  {line.kind:<9}  {line.deployment or '-'}  {_one_line(line.message)}"
+    return f"{line.timestamp}  {line.level:<7}  {line.kind:<9}  {line.deployment or '-'}  {_lines(line.message)}"
 
 
-def _one_line(message: str) -> str:
-    """A line of the log stays one line: nobody can forge another."""
-    return message.replace("\r", "\\r").replace("\n", "\\n")
+def _lines(message: str) -> str:
+    """A message of several lines goes on behind a bar, so that nobody can forge another of the log."""
+    first, *others = message.rstrip("\r\n").replace("\r\n", "\n").replace("\r", "\\r").split("\n")
+    return "\n".join([first, *(f"  | {line}" for line in others)])
 
 
 def _switched(result: InsightsSwitched) -> dict[str, object]:

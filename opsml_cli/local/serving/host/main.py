@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.local.serving.host import frames
+from opsml_cli.local.serving.host import frames, tracebacks
 from opsml_cli.local.serving.host.exchange import HostReply, HostRequest, Responder
 
 MARK = "\x1e"  # begins a line of output that is JSON: one message with its level, of any number of lines
@@ -63,8 +63,8 @@ def main(arguments: list[str]) -> int:
             words["not_compiled"] = _compile(responder, settings)
         loaded = frames.packed(frames.LOADED, {**words, "seconds": time.perf_counter() - begun})
     except BaseException as error:  # foreign code may raise anything, and exit too
-        say("error", _with_traceback("the model could not be loaded", error))
-        channel.sendall(frames.packed(frames.FAILED, {"reason": _reason(error)}))
+        say("error", _not_loaded(settings.kind, error))
+        channel.sendall(frames.packed(frames.FAILED, {"reason": _reason(settings.kind, error)}))
         return 1
     channel.sendall(loaded)
     _serve(channel, responder)
@@ -108,25 +108,33 @@ def _answer(responder: Responder, request: HostRequest) -> HostReply:
     try:
         return responder.answer(request)
     except (Exception, SystemExit) as error:  # a script may raise anything; the process lives on
-        say("error", _with_traceback("the model failed", error))
+        say("error", _with_traceback(f"the model failed: {type(error).__name__}: {error}", error))
         text = {"error": {"code": "model_failed", "message": f"the model failed with {type(error).__name__}; see the logs"}}
         return HostReply(500, json.dumps(text).encode())
 
 
-def _reason(error: BaseException) -> str:
+def _reason(kind: str, error: BaseException) -> str:
     """What the deployment's detail says. Errors that were raised to be read need no type before them."""
     message = getattr(error, "message", None)
     if isinstance(message, str):
         cause = getattr(error, "cause", None)
         return message + (f" ({cause})" if cause else "")
+    text = f"the {'scoring script' if kind == SCRIPT else kind} does not load: {type(error).__name__}: {error}"
     if isinstance(error, ImportError) and error.name:
-        return f"the model does not load: {type(error).__name__}: {error} (install the package, or give an environment)"
-    return f"the model does not load: {type(error).__name__}: {error}"
+        return f"{text} (install the package, or give an environment)"
+    return text
+
+
+def _not_loaded(kind: str, error: BaseException) -> str:
+    """For the log: the reason, and where the foreign code raised it. What opsml itself refuses has no traceback to show."""
+    reason = _reason(kind, error)
+    if getattr(error, "message", None) is None:
+        return _with_traceback(reason, error)
+    return reason if error.__cause__ is None else _with_traceback(reason, error.__cause__)
 
 
 def _with_traceback(title: str, error: BaseException) -> str:
-    lines = traceback.format_exception(type(error), error, error.__traceback__)
-    return f"{title}: {type(error).__name__}: {error}\n{''.join(lines).rstrip()}"
+    return "\n".join([title, *tracebacks.lines_of(error)])
 
 
 # Words for the log

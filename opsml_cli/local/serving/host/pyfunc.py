@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from opsml_cli.domain.column_values import shown
 from opsml_cli.domain.contract import BadRequest, Dialect, Envelope, in_dialect, open_envelope, read_method
 from opsml_cli.domain.errors import ContractError
 from opsml_cli.domain.mlflow_signature import INT32, INT64, SignatureError, example_input, read
-from opsml_cli.local.serving.host import pyfunc_result
+from opsml_cli.local.serving.host import pyfunc_result, tracebacks
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
 from opsml_cli.local.serving.host.pyfunc_frames import Frames, proven
 from opsml_cli.local.serving.host.pyfunc_input import Input, Reader, Request, meant
@@ -191,7 +190,7 @@ class PyfuncResponder:
             return BadRequest(_reason(error))
         if self._example is not None and not self._still_answers():
             return _ModelFailedError(error)
-        print(*traceback.format_exception(error), sep="", file=sys.stderr, flush=True)  # noqa: T201 - the journal reads it
+        print(*tracebacks.lines_of(error), sep="\n", file=sys.stderr, flush=True)  # noqa: T201 - the journal reads it
         return BadRequest(f"the model cannot score this input: {type(error).__name__}: {str(error)[:1000]}")
 
     def _still_answers(self) -> bool:
@@ -248,7 +247,7 @@ class _ModelFailedError(Exception):
 
 
 def _failed(error: BaseException) -> HostReply:
-    print(*traceback.format_exception(error), sep="", file=sys.stderr, flush=True)  # noqa: T201 - the journal reads it
+    print(*tracebacks.lines_of(error), sep="\n", file=sys.stderr, flush=True)  # noqa: T201 - the journal reads it
     kind = type(error).__name__
     message = f"the model failed with {kind}; see the logs"
     if isinstance(error, pyfunc_result.NoJsonError):

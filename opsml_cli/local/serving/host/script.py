@@ -21,7 +21,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 from opsml_cli.domain.errors import ContractError
-from opsml_cli.local.serving.host import missing, script_documents, script_input
+from opsml_cli.local.serving.host import missing, script_documents, script_input, tracebacks
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
 from opsml_cli.local.serving.host.main import say
 from opsml_cli.local.serving.host.script_flask import Flasks
@@ -238,14 +238,11 @@ def _error(status: int, message: str, *, failed: bool = False) -> _Answer:
 
 
 def _log(message: str, error: BaseException | None = None) -> None:
-    """To the deployment's log: the traceback begins at the script's own frames."""
-    lines = [message]
-    if error is not None:
-        found = error.__traceback__
-        while found is not None and found.tb_frame.f_code.co_filename == __file__:
-            found = found.tb_next
-        lines = [f"{message}: {type(error).__name__}: {error}", *traceback.format_exception(type(error), error, found)]
-    say("error", "\n".join(line.rstrip() for line in lines))
+    """To the deployment's log, with the frames of the script and of its packages."""
+    if error is None:
+        say("error", message)
+    else:
+        say("error", "\n".join([f"{message}: {type(error).__name__}: {error}", *tracebacks.lines_of(error)]))
 
 
 # Time
