@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain import names
-from opsml_cli.domain.endpoint import ScoreRequest
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError, OpsmlError
 from opsml_cli.domain.names import AssetRef
 
@@ -25,7 +24,7 @@ _DEFAULTS: dict[str, object] = {"boolean": False, "string": "", "datetime": "200
 
 def try_out(client: ScoringClient, deployment: str, row: Row) -> None:
     """Score `row` with `deployment`; any OpsmlError says why it did not answer."""
-    client.score(ScoreRequest([row], deployment=deployment))
+    client.try_out(row, deployment)
 
 
 class Examples:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
+
+from opsml_cli.domain.errors import ContractError
 
 if TYPE_CHECKING:
     from opsml_cli.domain.endpoint import Row
 
 BATCH_ROWS = 1000
 PARALLEL = 4
+_SHOWN = 200  # characters of an answer in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,19 @@ class RowBatch:
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
     """What became of a batch. `first` is the number of its first row, counted from 0; `probabilities` has a list a row, or
-    is empty; `raw` holds the replies as they came."""
+    is empty; `raw` holds the replies as they came. `whole` is 0 for one prediction a row; otherwise the number of rows, and
+    the predictions are one for each request, which answers all of its rows."""
 
     first: int
     predictions: Sequence[object]
     probabilities: Sequence[Sequence[float]] = ()
     raw: Sequence[bytes] = ()
     kept: Sequence[Row] = ()
+    whole: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.whole or len(self.predictions)
 
 
 class RowTable(Protocol):
@@ -89,3 +99,18 @@ class ScoredFile:
     deployment: str | None
     latency_ms: float
     retried: int = 0
+
+
+def not_by_row(answer: object, rows: int, who: str = "the model") -> ContractError:
+    """Why rows of output cannot be made of one answer for all rows of a request."""
+    return ContractError(
+        f"{who} gives one answer for {'the row' if rows == 1 else f'all {rows} rows'} of a request, "
+        f"not one a row: {shown_answer(answer)}",
+        fix="leave out what needs rows (--out, --keep, --proba, -o jsonl, -o tsv): the answer is printed then",
+    )
+
+
+def shown_answer(answer: object) -> str:
+    """An answer of a model as JSON text for a message, shortened."""
+    text = json.dumps(answer, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

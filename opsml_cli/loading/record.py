@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from opsml_cli.domain.errors import ContractError
 from opsml_cli.domain.insights import Latency
 from opsml_cli.domain.load import LoadFigures, LoadPlan
-from opsml_cli.scoring_client import Answer, read_results
+from opsml_cli.scoring_client import Answer, read_reply
 
 _KNOWN_REPLIES = 4096
 
@@ -54,7 +54,7 @@ class Record:
         if answer.body in self._good:
             return None
         try:
-            read_results(self._name, answer.body, self._plan.rows_per_request)
+            read_reply(self._name, answer.body, self._plan.rows_per_request)
         except ContractError:
             return "reply"
         if len(self._good) < _KNOWN_REPLIES:

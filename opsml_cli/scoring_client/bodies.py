@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from opsml_cli.domain.contract import Dialect
 from opsml_cli.domain.errors import ContractError, InvalidInputError
+from opsml_cli.domain.scoring import not_by_row
 
 CHUNK_BYTES = 2**20  # of one request's body: Azure takes 1.5 MiB, a local server 10
 
@@ -105,23 +107,50 @@ def parts(rows: Sequence[object]) -> Iterator[tuple[bytes, int]]:
         yield from parts(rows[first : first + share])
 
 
+class Whole(NamedTuple):
+    """A reply that is one answer for all rows of its request: a text, a number, an object."""
+
+    answer: object
+
+
 def read_results(endpoint: str, body: bytes, count: int) -> list[Any]:
     """The results in a 200 reply; ContractError when it carries an error, or is not one result a row."""
+    found = read_reply(endpoint, body, count)
+    if isinstance(found, Whole):
+        raise not_by_row(found.answer, count, f"endpoint {endpoint!r}")
+    return found
+
+
+def read_reply(endpoint: str, body: bytes, count: int) -> list[Any] | Whole:
+    """The results in a 200 reply, one a row, or the one answer that it gives to all; ContractError when it carries an
+    error, or a list of another length."""
+    document = read_document(endpoint, body)
+    results = document.get("Results", document.get("result", Whole)) if isinstance(document, dict) else document
+    if not isinstance(results, list):
+        return Whole(document)
+    if len(results) != count:
+        raise ContractError(
+            f"endpoint {endpoint!r} answered with {len(results)} results for {count} rows", fix=f"opsml logs {endpoint}"
+        )
+    return results
+
+
+def read_document(endpoint: str, body: bytes) -> Any:
+    """The JSON value of a 200 reply. A scoring script that returns JSON text sends it encoded twice: a text that holds an
+    object or a list is read once more, any other text is the answer itself."""
     try:
         document = json.loads(body)
-        if isinstance(document, str):
-            document = json.loads(document)
     except ValueError as error:
         raise ContractError(f"endpoint {endpoint!r} answered 200 with no JSON", fix=f"opsml logs {endpoint}") from error
+    if isinstance(document, str):
+        with suppress(ValueError):
+            inner = json.loads(document)
+            document = inner if isinstance(inner, dict | list) else document
     if isinstance(document, dict) and "error" in document:
         raise ContractError(
             f"endpoint {endpoint!r} answered 200 with an error: {str(document['error'])[:500]}", fix=f"opsml logs {endpoint}"
         )
-    results = document.get("Results", document.get("result")) if isinstance(document, dict) else document
-    if not isinstance(results, list) or len(results) != count:
-        found = f"{len(results)} results" if isinstance(results, list) else "no results"
-        raise ContractError(f"endpoint {endpoint!r} answered with {found} for {count} rows", fix=f"opsml logs {endpoint}")
-    return results
+    return document
 
 
 def _plain(value: object) -> object:

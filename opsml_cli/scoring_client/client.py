@@ -186,6 +186,13 @@ class ScoringClient:
         """One scoring request; errors as `ask`."""
         return self.ask("POST", self._path, body, deployment)
 
+    def try_out(self, row: Row, deployment: str) -> None:
+        """Score one row with a deployment, whatever the shape of its answer; any OpsmlError says why it did not answer."""
+        answer = self._send("POST", self._path, self.bodies([row], 1, deployment)[0], deployment)
+        if answer.status != 200:
+            raise error_of(self._name, answer, 0)
+        bodies.read_document(self._name, answer.body)
+
     def _results(self, body: bytes, count: int, deployment: str | None, offset: int) -> tuple[list[Any], Answer]:
         answer = self._send("POST", self._path, body, deployment)
         if answer.status != 200:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opsml_cli.domain.contract import Dialect
 from opsml_cli.domain.endpoint import Row
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.scoring import ScoredRows, ScorePlan
+from opsml_cli.domain.scoring import ScoredRows, ScorePlan, not_by_row
 from opsml_cli.scoring_client import bodies
 from opsml_cli.scoring_client.answers import Answer, NotListeningError, RefusedRowError, UnansweredError, error_of
 from opsml_cli.scoring_client.client import Address, ScoringClient
@@ -120,37 +120,49 @@ class EndpointScorer:
             self._idle.append(client)
 
     def _scored(self, client: ScoringClient, dialect: Dialect, work: Work) -> ScoredRows:
-        results, raw = self._asked(client, dialect, work, "predict")
+        results, raw, whole = self._asked(client, dialect, work, "predict")
+        if whole and self._plan.proba:
+            raise not_by_row(results[0], whole, f"endpoint {self._name!r}")
         probabilities: Sequence[Sequence[float]] = ()
         if self._plan.proba:
-            shares, more = self._asked(client, dialect, work, "predict_proba")
+            shares, more, _ = self._asked(client, dialect, work, "predict_proba")
             probabilities = client.shares(shares)
             raw += more
-        return ScoredRows(work.first, results, probabilities, raw)
+        return ScoredRows(work.first, results, probabilities, raw, whole=whole)
 
-    def _asked(self, client: ScoringClient, dialect: Dialect, work: Work, method: str) -> tuple[list[Any], list[bytes]]:
-        """The results of all rows of a batch, and the replies."""
+    def _asked(self, client: ScoringClient, dialect: Dialect, work: Work, method: str) -> tuple[list[Any], list[bytes], int]:
+        """The results of all rows of a batch, the replies, and the rows when the results are one for each request."""
         shaped, columns = bodies.shaped(work.rows, dialect, work.columns)
         results: list[Any] = []
         raw: list[bytes] = []
+        asked = wholes = 0
         for data, number in bodies.parts(shaped):
-            first = work.first + len(results)
+            first = work.first + asked
             try:
                 answer = self._delivered(client, bodies.envelope(data, method, dialect, columns, number))
                 if answer.status != 200:
                     raise error_of(self._name, answer, first)
-                results += bodies.read_results(self._name, answer.body, number)
+                found = bodies.read_reply(self._name, answer.body, number)
+                if wholes and not isinstance(found, bodies.Whole):
+                    raise not_by_row(results[0], asked, f"endpoint {self._name!r}")
+                if isinstance(found, bodies.Whole):
+                    if asked and not wholes:
+                        raise not_by_row(found.answer, number, f"endpoint {self._name!r}")
+                    wholes += 1
+                    found = [found.answer]
+                results += found
             except RefusedRowError as error:
                 if error.row is not None:
                     raise
-                rows = work.rows[len(results) : len(results) + number]
+                rows = work.rows[asked : asked + number]
                 raise self._narrowed(client, dialect, Work(first, rows, work.columns), method, error) from error
             except OpsmlError as error:
                 if error.cause is None and not isinstance(error, NotListeningError):
                     error.cause = _place(first, number)
                 raise
             raw.append(answer.body)
-        return results, raw
+            asked += number
+        return results, raw, asked if wholes else 0
 
     def _narrowed(
         self, client: ScoringClient, dialect: Dialect, work: Work, method: str, error: RefusedRowError

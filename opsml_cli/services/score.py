@@ -14,11 +14,11 @@ from opsml_cli.domain.errors import NotFoundError, UsageError
 from opsml_cli.domain.model import Model
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Progress
-from opsml_cli.domain.scoring import RowScorer, RowTable, ScoredFile, ScoredRows, ScorePlan
+from opsml_cli.domain.scoring import RowScorer, RowTable, ScoredFile, ScoredRows, ScorePlan, not_by_row
 from opsml_cli.domain.workspace import Workspace
+from opsml_cli.services.scored_columns import PredictionColumns
 
 IN_MEMORY = 200_000  # predictions that a document on stdout may hold
-PREDICTION = "prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Scoring:
         self._began: float | None = None
         self._ended = 0.0
         self.rows = 0
+        self.whole = 0  # requests that were answered as a whole, not a row each
 
     def parts(self) -> Iterator[ScoredRows]:
         """What became of every batch, in the table's order, with the columns that are kept."""
@@ -60,10 +61,11 @@ class Scoring:
             self._ended = time.perf_counter()
             kept = self._kept.popleft()
             if self.rows:
-                self._progress.amount(self.rows + len(part.predictions), self._table.rows, "rows")
-            elif self._table.rows is None or self._table.rows > len(part.predictions):
+                self._progress.amount(self.rows + part.count, self._table.rows, "rows")
+            elif self._table.rows is None or self._table.rows > part.count:
                 self._progress.phase("scoring")
-            self.rows += len(part.predictions)
+            self.rows += part.count
+            self.whole += len(part.predictions) if part.whole else 0
             yield replace(part, kept=kept)
 
     def _batches(self) -> Iterator[Sequence[Row]]:
@@ -104,36 +106,30 @@ class Scoring:
             raw="\n".join(reply.decode("utf-8", "replace") for reply in replies) if raw else None,
         )
 
-    def records(self) -> Iterator[tuple[list[dict[str, object]], list[str]]]:
-        """Rows of output and their columns, batch by batch: what is kept, the prediction, the probabilities."""
-        columns: list[str] | None = None
+    def records(self, *, open_columns: bool = False) -> Iterator[tuple[list[dict[str, object]], list[str]]]:
+        """Rows of output and their columns, batch by batch: what is kept, the prediction, the probabilities. Results that
+        are objects, as rows of a DataFrame are, give a column for each of their names. `open_columns`: later batches may
+        have columns that the first does not have."""
+        shape: PredictionColumns | None = None
         for part in self.parts():
-            added = [PREDICTION, *(f"probability_{label}" for label in self._scorer.classes)]
-            if columns is None:
-                columns = [*self._kept_columns(part, added), *added]
-            made = []
-            for index, prediction in enumerate(part.predictions):
-                values = (prediction, *part.probabilities[index]) if part.probabilities else (prediction,)
-                made.append({**(part.kept[index] if part.kept else {}), **dict(zip(added, values, strict=True))})
-            yield made, columns
-        if columns is None:
-            yield [], [*self._kept_columns(None, [PREDICTION]), PREDICTION]
+            if part.whole:
+                raise not_by_row(part.predictions[0], part.whole)
+            if shape is None:
+                shape = PredictionColumns.of(part, self._kept_columns(part), self._scorer.classes, open_columns=open_columns)
+            yield shape.records(part), list(shape.names)
+        if shape is None:
+            none = ScoredRows(0, ())
+            yield [], list(PredictionColumns.of(none, self._kept_columns(None), ()).names)
 
-    def _kept_columns(self, part: ScoredRows | None, added: Sequence[str]) -> list[str]:
+    def _kept_columns(self, part: ScoredRows | None) -> list[str]:
         columns = list(part.kept[0]) if part is not None and part.kept else []
         if part is None and self._keep:
             columns = list(self._table.columns if list(self._keep) == ["all"] else self._keep)
-        taken = next((name for name in columns if name in added), None)
-        if taken is not None:
-            raise UsageError(
-                f"the input has a column {taken!r} itself, as the output has",
-                fix="name the columns to keep without it: --keep COLUMN,COLUMN",
-            )
         return columns
 
-    def file(self, path: str, writer: RowsWriter) -> ScoredFile:
+    def file(self, path: str, writer: RowsWriter, *, open_columns: bool = False) -> ScoredFile:
         """Write all rows of output."""
-        for records, columns in self.records():
+        for records, columns in self.records(open_columns=open_columns):
             writer.write(records, columns)
         scorer = self._scorer
         return ScoredFile(path, self.rows, scorer.deployment, self.latency_ms, scorer.retried)

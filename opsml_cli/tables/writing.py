@@ -94,7 +94,7 @@ class _Csv:
 
 def _cell(value: object) -> object:
     if isinstance(value, dict | list):
-        return json.dumps(value, default=_plain)
+        return to_json(value).decode()
     return value.isoformat() if isinstance(value, datetime | date | time) else value
 
 

@@ -100,7 +100,7 @@ class _Run:
         """The rows of output as they come."""
         as_written = self._session.options.format == "tsv"
         with self._scorer() as scorer, self._table(scorer, as_written=as_written) as table:
-            for records, _ in self._scoring(scorer, table).records():
+            for records, _ in self._scoring(scorer, table).records(open_columns=not as_written):
                 yield records
             self._tell(scorer)
 
@@ -109,15 +109,20 @@ class _Run:
 
         place = RowsFile(path, force=force)
         with self._scorer() as scorer, self._table(scorer, as_written=place.suffix == ".csv") as table, place:
-            found = self._scoring(scorer, table).file(str(place.path), place)
+            found = self._scoring(scorer, table).file(str(place.path), place, open_columns=place.suffix in (".json", ".jsonl"))
             self._tell(scorer)
         return found
 
     def result(self, *, raw: bool) -> ScoreResult | str:
         with self._scorer() as scorer, self._table(scorer, as_written=True) as table:
             shown = _SHOWN if self._session.options.format in ("table", "none") and not raw else None
-            found = self._scoring(scorer, table).result(shown=shown, raw=raw)
+            run = self._scoring(scorer, table)
+            found = run.result(shown=shown, raw=raw)
             self._tell(scorer)
+            if run.whole and not raw:
+                answers = "one answer" if run.whole == 1 else f"{run.whole} answers, one a request,"
+                rows = "the row" if run.rows == 1 else f"all {run.rows} rows"
+                self._session.output.note(f"the model gave {answers} for {rows}, not one a row")
         return found.raw or "" if raw else found
 
     def _scorer(self) -> RowScorer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from opsml_cli.cli.formats import cell
 from opsml_cli.cli.render.base import Rendering
 from opsml_cli.domain.endpoint import ScoreResult
 from opsml_cli.domain.scoring import ScoredFile
@@ -23,12 +24,12 @@ def _score(result: ScoreResult) -> dict[str, object]:
 def _score_view(result: ScoreResult, _width: int) -> str:
     lines = []
     for index, prediction in enumerate(result.predictions[:_FIRST]):
-        line = f"{index:>4}  {prediction}"
+        line = f"{index:>4}  {cell(prediction) if isinstance(prediction, dict | list) else prediction}"
         if result.probabilities:
             shares = zip(result.classes, result.probabilities[index], strict=False)
             line += "  " + "  ".join(f"{label} {share:.3f}" for label, share in shares)
         lines.append(line)
-    if result.rows > _FIRST:
+    if result.rows > _FIRST and len(result.predictions) >= _FIRST:
         lines.append(f"      and {result.rows - _FIRST} more; --out FILE or -o json gives all")
     by = f" by {result.deployment}" if result.deployment else ""
     lines.append(f"{result.rows} rows{by} in {result.latency_ms:.1f} ms")
