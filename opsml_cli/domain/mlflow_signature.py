@@ -191,9 +191,10 @@ def input_schemas(signature: Signature) -> dict[str, JsonSchema]:
     if signature.tensor:
         return _tensor_schemas(signature)
     cells = [cell(field.spec, field.required) for field in signature.inputs]
-    listed: JsonSchema = {"type": "array", "prefixItems": cells, "minItems": len(cells), "maxItems": len(cells)}
+    # Generators of clients want `items` of every array, also where the number of items leaves nothing for it.
+    listed: JsonSchema = {"type": "array", "prefixItems": cells, "items": {}, "minItems": len(cells), "maxItems": len(cells)}
     listed["description"] = "Values in the order of the columns."
-    index: JsonSchema = {"type": "array", "description": "The rows' labels: one a row"}
+    index: JsonSchema = {"type": "array", "items": {}, "description": "The rows' labels: one a row"}
     if not signature.names:
         table = {"type": "object", "required": ["data"], "additionalProperties": False}
         table["properties"] = {"index": index, "data": _list({"$ref": "#/components/schemas/ListRow"})}

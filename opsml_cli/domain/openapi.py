@@ -76,7 +76,7 @@ def document(service: Service) -> Document:
                         {
                             "name": "version",
                             "in": "query",
-                            "schema": {"enum": ["2", "3"]},
+                            "schema": {"type": "string", "enum": ["2", "3"]},
                             "description": "Swagger 2.0 or OpenAPI 3",
                         }
                     ],

@@ -216,3 +216,18 @@ def test_a_refusal_names_its_column_in_any_spelling_of_json(name: str) -> None:
         address = f"http://127.0.0.1:{port}"
         made = httpx.get(address + "/swagger.json", headers={"authorization": f"Bearer {PRIMARY}"}, trust_env=False).json()
         assert [line for line in findings(address, made) if "does not name" in line] == []
+
+
+def test_the_documents_one_parameter_is_what_it_says(address: str) -> None:
+    for query, status in (
+        ("version=2", 200),
+        ("version=3", 200),
+        ("", 200),
+        ("version=", 400),
+        ("version=2.0", 400),
+        ("version=1&version=2", 400),
+        ("version=2&version=2", 400),
+        ("version[]=2", 400),
+    ):
+        reply = httpx.get(f"{address}/swagger.json?{query}", headers={"authorization": f"Bearer {PRIMARY}"}, trust_env=False)
+        assert reply.status_code == status, query

@@ -317,8 +317,8 @@ class ScoringApp:
 
     def _document(self, request: Request) -> bytes:
         query = parse_qs(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        version = query.get("version", ["3"])[-1]
-        if version not in ("2", "3") or query.keys() - {"version"}:
+        version = query.get("version", ["3"])
+        if version not in (["2"], ["3"]) or query.keys() - {"version"}:
             raise Refused(400, "invalid_input", "the one parameter is version: 2 (Swagger 2.0) or 3 (OpenAPI 3.1)")
         routing = self.routing
         wanted = request.headers.get(DEPLOYMENT_HEADER)
@@ -327,7 +327,7 @@ class ScoringApp:
             raise Refused(404, "no_deployment", "no deployment is ready")
         host = request.headers[b"host"].decode("latin-1")
         deployments = tuple(sorted(each.deployment for each in routing.live.values()))
-        return self._documents.of(live, version, host, deployments)
+        return self._documents.of(live, version[0], host, deployments)
 
 
 def _quoted(ignored: tuple[str, ...]) -> bytes:
