@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType
+from typing import Any
 
 # What is read from text, as the OpenAPI document tells it; blank text is a missing value. An exponent of two digits keeps
 # whatever fits into TEXT_LIMIT finite.
@@ -27,7 +28,7 @@ EXPECTED: Mapping[str, str] = {
 WRONG = object()  # what `fitting_value` gives for a value that does not fit
 # The types that need no look at the value itself, but at the bounds of numbers
 PLAIN: Mapping[str, frozenset[type]] = {
-    "integer": frozenset((int, NoneType)),
+    "integer": frozenset((int, float, NoneType)),
     "number": frozenset((int, float, NoneType)),
     "boolean": frozenset((bool,)),
     "string": frozenset((str, NoneType)),
@@ -37,6 +38,24 @@ SHOWN = 200  # characters of a wrong value that an error repeats
 
 _NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"))
 _INTEGER = re.compile(INTEGER_TEXT.replace("$", r"\Z"))
+
+
+def all_plain(kind: str, values: Sequence[object]) -> bool:
+    """Whether every value is of its column's own type, so that no check can refuse or change one. It looks at the column as a
+    whole, which takes a fraction of the time of looking at each value."""
+    types = set(map(type, values))
+    if not types <= PLAIN[kind]:
+        return False
+    numbers: Any = [value for value in values if value is not None] if NoneType in types else values
+    if kind not in ("number", "integer") or not numbers:
+        return True
+    try:
+        if kind == "number":
+            return float not in types or math.isfinite(sum(numbers))
+        whole = float not in types or all(value.is_integer() for value in numbers if type(value) is float)
+        return whole and bool(min(numbers) >= LEAST and max(numbers) <= MOST)
+    except OverflowError:
+        return False
 
 
 def fitting_value(value: object, kind: str) -> object:

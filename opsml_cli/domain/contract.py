@@ -16,10 +16,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import NoneType
 from typing import Any
 
-from opsml_cli.domain.column_values import EXPECTED, LEAST, MOST, PLAIN, SHOWN, WRONG, fitting_value, json_kind, shown
+from opsml_cli.domain.column_values import EXPECTED, LEAST, MOST, SHOWN, WRONG, all_plain, fitting_value, json_kind, shown
 
 METHODS = ("predict", "predict_proba")
 
@@ -106,25 +105,15 @@ class Schema:
         return converted
 
     def all_plain(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether every value is there and of its column's own type, so that no check can refuse or change one. It looks at
-        columns as a whole, which takes a fraction of the time of looking at each value."""
+        """Whether every value is there and of its column's own type: see `column_values.all_plain`."""
         try:
-            for name, kind, _, _ in self._checks:
-                values = [row[name] for row in rows]
-                types = set(map(type, values))
-                if not types <= PLAIN[kind]:
-                    return False
-                if kind not in ("number", "integer"):
-                    continue
-                numbers = [value for value in values if value is not None] if NoneType in types else values
-                if kind == "integer":
-                    if numbers and not (min(numbers) >= LEAST and max(numbers) <= MOST):
-                        return False
-                elif float in types and not math.isfinite(sum(numbers)):
-                    return False
-        except (KeyError, OverflowError):
+            return all(all_plain(kind, [row[name] for row in rows]) for name, kind, _, _ in self._checks)
+        except KeyError:
             return False
-        return True
+
+    def plain_columns(self, columns: Sequence[Sequence[object]]) -> bool:
+        """`all_plain`, of the values by column in the order of `names`."""
+        return all(all_plain(check[1], values) for check, values in zip(self._checks, columns, strict=True))
 
 
 class BadRequest(Exception):  # noqa: N818 - named as HTTP names it

@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.local.serving.compiled.scorer import CompiledScorer
+from opsml_cli.local.serving.many_rows import ManyRows
 
 TEXTS = ["job", "size"]
 REST = ["a", "b", "c"]
@@ -71,6 +72,29 @@ def test_the_short_way_of_the_usual_pipelines(name: str, tmp_path: Path) -> None
                 taken += 1
                 assert json.loads(answer) == general(scorer, body)
     assert taken > 150
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_many_rows_by_column(name: str, tmp_path: Path) -> None:
+    make, kind = MODELS[name]
+    frame = mixed(150)[[*TEXTS, *REST]]
+    scorer = compiled(make().fit(frame, target(frame, kind)), frame, tmp_path)
+    many = ManyRows(scorer.schema, scorer.score_columns)
+    draw = np.random.default_rng(4)
+    plain = json.loads(frame.to_json(orient="records"))
+    taken = 0
+    for index in range(60):
+        rows = [dict(plain[place]) for place in draw.integers(0, len(plain), 20)]
+        if index % 2:
+            row = rows[draw.integers(len(rows))]
+            row[str(draw.choice(list(row)))] = ODD[draw.integers(len(ODD))]
+        for options in (None, {"method": "predict_proba"}):
+            body = json.dumps({"input_data": rows, "params": options}).encode()
+            answer = many.answer(body)
+            if answer is not None:
+                taken += 1
+                assert (json.loads(answer[0]), answer[1]) == (general(scorer, body), len(rows))
+    assert taken > 30
 
 
 def test_a_function_of_numbers_has_no_short_way(tmp_path: Path) -> None:

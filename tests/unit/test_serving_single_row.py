@@ -15,6 +15,7 @@ from serving_support import Quiet
 from opsml_cli.domain.contract import BadRequest, read_call
 from opsml_cli.domain.job import AutoMLSpec, Limits, TableSource, Task
 from opsml_cli.local.automl.engine import Tables, train
+from opsml_cli.local.serving.many_rows import ManyRows
 from opsml_cli.local.serving.own_row import short_way
 from opsml_cli.local.serving.scorers import OwnScorer
 from opsml_cli.local.serving.single_row import CategoryColumn, Number, NumberColumn, RowCoder, SingleRow
@@ -83,6 +84,16 @@ ROWS = st.fixed_dictionaries(
 )
 
 
+PLAIN_ROWS = st.fixed_dictionaries(
+    {
+        "age": st.one_of(st.none(), st.integers(0, 120), st.integers(0, 120).map(float)),
+        "job": st.one_of(st.none(), st.sampled_from(JOBS)),
+        "balance": st.one_of(st.none(), st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6)),
+        "member": st.booleans(),
+    }
+)
+
+
 def bodies(row: dict[str, object]) -> list[object]:
     """The row in every shape that a request may have."""
     names, values = list(row), list(row.values())
@@ -112,6 +123,35 @@ def test_the_short_way_says_what_the_general_way_says(model: tuple[OwnScorer, Si
         assert answer is None or answer == general(scorer, body)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.one_of(ROWS, PLAIN_ROWS, PLAIN_ROWS, PLAIN_ROWS), min_size=16, max_size=18))
+def test_many_rows_by_column_say_what_the_general_way_says(
+    model: tuple[OwnScorer, SingleRow], rows: list[dict[str, object]]
+) -> None:
+    scorer, _ = model
+    many = ManyRows(scorer.schema, scorer.score_columns)
+    values = [list(row.values()) for row in rows]
+    for document in (
+        {"input_data": {"columns": list(rows[0]), "data": values}},
+        {"input_data": rows, "params": {"method": "predict_proba"}},
+        {"Inputs": {"data": values}, "GlobalParameters": {"method": "predict"}},
+        {"data": rows},
+        {"data": [*rows, {**rows[0], "further": 1}]},
+        {"data": [*values, values[0][1:]]},
+    ):
+        body = json.dumps(document).encode()
+        answer = many.answer(body)
+        assert answer is None or answer == (general(scorer, body), len(rows))
+
+
+def test_plain_rows_are_answered_by_column(model: tuple[OwnScorer, SingleRow]) -> None:
+    many = ManyRows(model[0].schema, model[0].score_columns)
+    rows = [{"age": 40.0 + n, "job": None if n % 3 else "new", "balance": n, "member": True} for n in range(16)]
+    assert many.answer(json.dumps({"data": rows}).encode()) is not None
+    assert many.answer(json.dumps({"data": rows[:15]}).encode()) is None
+    assert many.answer(json.dumps({"data": [*rows, {**rows[0], "age": "41"}]}).encode()) is None
+
+
 def test_plain_rows_take_the_short_way(model: tuple[OwnScorer, SingleRow]) -> None:
     _, short = model
     row = {"age": 41, "job": "technician", "balance": 12.5, "member": True}
@@ -138,6 +178,7 @@ def test_names_and_categories_are_never_source_code() -> None:
     assert coder.matrix.tolist() == [[3.0, 4.0, 7.0, 3.0]]
     assert coder.code([None, None])
     assert coder.matrix.tolist() == [[-1.0, 0.0, 0.5, 9.0]]
+    assert coder.code([name, 7.0])
     for row in (["other", 7], [name, 7.5], [name, True], [name, 2**63], [name, "7"]):
         assert not coder.code(row)
     with pytest.raises(ValueError, match="operator"):

@@ -22,6 +22,7 @@ from opsml_cli.local.serving.hosting.copies import Copy, Source, bundle, make
 from opsml_cli.local.serving.hosting.group import Bounds, HostGroup
 from opsml_cli.local.serving.hosting.process import HostFailedError, HostProcess, Report, Start
 from opsml_cli.local.serving.hosting.session import variables
+from opsml_cli.local.serving.many_rows import ManyRows
 from opsml_cli.local.serving.place import Place
 from opsml_cli.local.serving.routing import Live
 from opsml_cli.local.store import Store
@@ -63,7 +64,18 @@ def load(root: Path, endpoint: str, deployment: str, release: Release, report: R
         store.close()
     example = _example_body(scorer.schema, Path(model.path))
     seconds = round(time.monotonic() - begun, 3)
-    return Live(deployment, release.revision, release.model, release.version, scorer, results, example, seconds, scorer.single)
+    return Live(
+        deployment,
+        release.revision,
+        release.model,
+        release.version,
+        scorer,
+        results,
+        example,
+        seconds,
+        single=scorer.single,
+        many=ManyRows(scorer.schema, scorer.score_columns),
+    )
 
 
 def _foreign(  # noqa: PLR0917
@@ -94,6 +106,7 @@ def _foreign(  # noqa: PLR0917
         example=compiled.example,
         seconds=round(time.monotonic() - begun, 3),
         single=compiled.scorer.single,
+        many=ManyRows(compiled.scorer.schema, compiled.scorer.score_columns),
         compiled=True,
     )
 

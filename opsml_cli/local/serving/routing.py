@@ -15,6 +15,7 @@ from opsml_cli.local.serving.hosting.group import HostGroup
 from opsml_cli.local.serving.scorers import Scorer
 
 if TYPE_CHECKING:
+    from opsml_cli.local.serving.many_rows import ManyRows
     from opsml_cli.local.serving.single_row import SingleRow
 
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Live:
     """A loaded model or script under a deployment's name, in this process or in hosts. `example` is a body that it answers
     (None: nobody knows one), `seconds` what loading took here, `reason` why a foreign model is not compiled, `single` the
-    short way of one row."""
+    short way of one row, `many` that of many."""
 
     deployment: str
     revision: str
@@ -33,6 +34,7 @@ class Live:
     example: str | None = None
     seconds: float = 0.0
     single: SingleRow | None = None
+    many: ManyRows | None = None
     compiled: bool = False
     reason: str | None = None
 

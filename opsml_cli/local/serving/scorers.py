@@ -40,6 +40,7 @@ class OwnScorer:
 
         self.model: Any = scoring.load(str(data_path))
         self._error: type[Exception] = scoring.ColumnError
+        self._unfit: type[Exception] = scoring.UnfitError
         tokens = {entry["name"]: tuple(entry.get("missing_tokens") or ()) for entry in self.model.document["columns"]}
         self.schema = Schema(_column(entry, tokens[entry["name"]]) for entry in self.model.columns)
         self._classification = self.model.task == "classification"
@@ -67,6 +68,16 @@ class OwnScorer:
     def score_frame(self, frame: Any) -> list[Any]:
         """As `score`, of a frame whose columns are of the types that the model reads."""
         return self._results(self.model.encode_frame(frame), False)
+
+    def score_columns(self, columns: Sequence[Sequence[Any]], proba: bool) -> list[Any]:
+        """As `score`, of plain values by column. ValueError and the like for what only `score` can read."""
+        if proba and not self._classification:
+            raise ValueError("this model predicts numbers")
+        try:
+            matrix = self.model.encode_columns(dict(zip(self.schema.names, columns, strict=True)))
+        except self._unfit as error:
+            raise ValueError from error
+        return self._results(matrix, proba)
 
     def _results(self, matrix: Any, proba: bool) -> list[Any]:
         if not self._classification:

@@ -35,7 +35,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """Numbers made of a number. Not plain are values beyond `bound`, with `whole` also what is no integer of 64 bits, and
+    """Numbers made of a number. Not plain are values beyond `bound`, with `whole` also what is no integer, and
     nulls unless `nullable`."""
 
     name: str
@@ -110,7 +110,8 @@ def _source(column: Column, index: int, names: dict[str, Any]) -> list[str]:
 def _number(column: NumberColumn, index: int, names: dict[str, Any]) -> list[str]:
     value = f"v{index}"
     names[f"b{index}"] = min(column.bound, float(2**63)) if column.whole else column.bound
-    plain = f"type({value}) is int" if column.whole else f"(type({value}) is float or type({value}) is int)"
+    real = f"type({value}) is float and {value}.is_integer()" if column.whole else f"type({value}) is float"
+    plain = f"(type({value}) is int or {real})"
     lines = [f"if {plain} and -b{index} <= {value} < b{index}:"]
     for place, output in enumerate(column.outputs):
         expression = value
@@ -172,7 +173,7 @@ class SingleRow:
     def answer(self, body: bytes) -> bytes | None:
         """The reply's JSON; None when the general way has to answer."""
         try:
-            dialect, data, options = _read(orjson.loads(body))
+            dialect, data, options = read_body(orjson.loads(body))
             row = self._row(data)
             if row is None or not self._coder.code(row):
                 return None
@@ -204,7 +205,7 @@ class SingleRow:
         return row if type(row) is list else None
 
 
-def _read(document: Any) -> tuple[Dialect, Any, Any]:
+def read_body(document: Any) -> tuple[Dialect, Any, Any]:
     """Dialect, rows and options of a body that has no further keys; one of GIVES_UP for any other."""
     optional = None
     if "input_data" in document:

@@ -167,6 +167,15 @@ class Encoder:
             matrix[index] = self._slow(index, row)
         return self._filled(matrix)
 
+    def table(self, columns: Mapping[str, Sequence[object]]) -> np.ndarray:
+        """As `rows`, of several rows by column; ValueError where a column becomes several numbers (dates, texts)."""
+        if self._simple is None:
+            raise ValueError("dates and texts are coded row by row")
+        matrix = np.empty((len(next(iter(columns.values()))), self.width), dtype=np.float64)
+        for place, (name, code_all) in enumerate(self._at_once):
+            matrix[:, place] = code_all(columns[name])  # type: ignore[arg-type]
+        return self._filled(matrix)
+
     def _filled(self, matrix: np.ndarray) -> np.ndarray:
         for place, value in self._fills:
             numbers = matrix[:, place]

@@ -43,6 +43,10 @@ class TabularModel:
         Raises ColumnError for an absent column or a value of the wrong type."""
         return self._encoder.rows(rows)
 
+    def encode_columns(self, columns: Mapping[str, Sequence[object]]) -> np.ndarray:
+        """Values by column to float64 (n, width); ValueError where the model cannot read columns as a whole."""
+        return self._encoder.table(columns)
+
     def encode_frame(self, frame: Any) -> np.ndarray:
         """A pandas frame to float64 (n, width); as `encode`."""
         return self._encoder.frame(frame)

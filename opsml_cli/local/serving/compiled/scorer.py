@@ -18,7 +18,7 @@ from opsml_cli.domain.contract import BadRequest, Schema
 
 from .artifact import Artifact
 from .compiling import PROOF, schema_of
-from .evaluator.blocks import Refusal
+from .evaluator.blocks import Block, Refusal
 from .evaluator.inputs import Inputs
 from .evaluator.predictors import NoProbabilitiesError, predictor
 from .row import short_way
@@ -63,7 +63,20 @@ class CompiledScorer:
 
     def _score(self, rows: Sequence[dict[str, Any]], proba: bool) -> list[Any]:
         try:
-            block = self.inputs.read(rows)
+            return self._results(self.inputs.read(rows), proba)
+        except Refusal as refusal:
+            raise self._refused(refusal, rows) from None
+
+    def score_columns(self, columns: Sequence[Sequence[Any]], proba: bool) -> list[Any]:
+        """As `score`, of plain values by column. ValueError for what only `score` can answer, or refuse."""
+        with np.errstate(all="ignore"):
+            try:
+                return self._results(self.inputs.read_columns(columns), proba)
+            except (Refusal, BadRequest) as refusal:
+                raise ValueError from refusal
+
+    def _results(self, block: Block, proba: bool) -> list[Any]:
+        try:
             classes = self._classes
             if proba or self.proba_only:
                 if classes is None:
@@ -75,8 +88,6 @@ class CompiledScorer:
             values = self.predictor.values(block)
         except NoProbabilitiesError:
             raise BadRequest("this model gives no probabilities", expected="method predict") from None
-        except Refusal as refusal:
-            raise self._refused(refusal, rows) from None
         listed = values.tolist()
         return listed if math.isfinite(values.sum()) else [_finite(value) for value in listed]
 

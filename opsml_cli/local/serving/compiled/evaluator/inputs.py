@@ -79,6 +79,22 @@ class Inputs:
             self._round(numbers)
         return Block(size, numbers, texts)
 
+    def read_columns(self, columns: Sequence[Sequence[Any]]) -> Block:
+        """As `read`, of several rows by column, every value of its column's own type. A Refusal says only that there is one."""
+        if any(None in columns[index] for index, _ in self._no_null):
+            raise Refusal(0, 0, "a value, not null")
+        size = len(columns[0])
+        chosen = [columns[index] for index, feature in enumerate(self.outputs) if feature.kind == "n"]
+        texts = [list(columns[index]) for index, feature in enumerate(self.outputs) if feature.kind == "t"]
+        self._mark(texts)
+        numbers = np.ascontiguousarray(np.array(chosen, dtype=np.float64).reshape(len(chosen), size).T)
+        for place, index, _, bound in self._bounded:
+            if ((numbers[:, place] >= bound) | (numbers[:, place] < -bound)).any():
+                raise Refusal(0, index, _BITS[bound])
+        if self._single:
+            self._round(numbers)
+        return Block(size, numbers, texts)
+
     def _mark(self, texts: list[list[Any]]) -> None:
         """NAN in place of the nulls that the original sees as NaN."""
         for place in self._nan:
