@@ -100,9 +100,10 @@ def deploy(
     if request.sample is not None and not request.dry_run:
         return _sampled(workspace, spec, request.sample, progress, timeout=timeout, clock=clock or SystemClock())
     begun = _begun(workspace, spec, progress)
-    if request.dry_run or not wait:
-        if not request.dry_run:
-            progress.note(f"deployment goes on in the background; see it with: opsml endpoints show {spec.endpoint}")
+    if request.dry_run:
+        return _shared(spec, begun)
+    if not wait:
+        progress.note(f"deployment goes on in the background; see it with: opsml endpoints show {spec.endpoint}")
         return begun
     if not begun.unchanged:
         progress.phase(f"Deploying {_title(spec)} as {spec.endpoint}/{spec.deployment}")
@@ -310,6 +311,16 @@ def _of(endpoint: OnlineEndpoint, spec: DeploySpec) -> Deployment:
     return found
 
 
+def _shared(spec: DeploySpec, planned: Deployed) -> Deployed:
+    """A dry run's plan with the traffic as it will be once the deployment answers."""
+    before, name = planned.endpoint.traffic, planned.deployment.name
+    others = sum(percent for each, percent in before.items() if names.key(each) != names.key(name))
+    share = spec.traffic if spec.traffic is not None else (None if others else 100)
+    if share is None or planned.unchanged:
+        return planned
+    return replace(planned, endpoint=replace(planned.endpoint, traffic=shared_out(before, name, share)))
+
+
 def _registered(workspace: Workspace, model: Model) -> bool:
     try:
         return workspace.models.get(names.AssetRef(model.name, model.version)).sha256 == model.sha256
@@ -323,10 +334,10 @@ def _planned(workspace: Workspace, spec: DeploySpec, model: Model) -> Deployed:
     if spec.code is not None:
         # The script is looked at all the same.
         planned = workspace.online_endpoints.begin_deploy(replace(spec, model=None))
-        return replace(planned, deployment=replace(planned.deployment, model=pointer), unchanged=False)
+        return _shared(spec, replace(planned, deployment=replace(planned.deployment, model=pointer), unchanged=False))
     names.endpoint_name(spec.endpoint)
     names.endpoint_name(spec.deployment, "deployment name")
-    share = 100 if spec.traffic is None else spec.traffic
+    before = _endpoint(workspace, spec.endpoint)
     deployment = Deployment(
         name=spec.deployment,
         endpoint=spec.endpoint,
@@ -339,12 +350,12 @@ def _planned(workspace: Workspace, spec: DeploySpec, model: Model) -> Deployed:
         state=DeploymentState.CREATING,
         scoring_uri=None,
         swagger_uri=None,
-        traffic={spec.deployment: share},
+        traffic={} if before is None else before.traffic,
         deployments=(deployment,),
-        insights=bool(spec.insights),
+        insights=spec.insights if spec.insights is not None else before is not None and before.insights,
         created_at=model.created_at,
     )
-    return Deployed(endpoint, deployment, unchanged=False)
+    return _shared(spec, Deployed(endpoint, deployment, unchanged=False))
 
 
 def _model_name(folder: Path) -> str:

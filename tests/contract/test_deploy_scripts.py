@@ -105,6 +105,9 @@ def test_a_script_answers_with_its_model_and_variables(workspace: Workspace, fil
     request = asked(workspace, files, "scripted", variables={"UNIT": "cm"})
     planned = deploy(workspace, replace(request, dry_run=True), Silent())
     assert not planned.unchanged and planned.deployment.model.name == "weights"
+    assert planned.endpoint.traffic == {"blue": 100}  # as it will be
+    alone = deploy(workspace, replace(request, model=None, traffic=100, dry_run=True), Silent())
+    assert alone.endpoint.traffic == {"blue": 100}
     with pytest.raises(NotFoundError):
         workspace.online_endpoints.get("scripted")
     done = deploy(workspace, request, Silent(), timeout=60)
