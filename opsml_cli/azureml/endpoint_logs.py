@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.log_text import level_of, split_time
+from opsml_cli.domain.log_text import LONGEST_BLOCK, TRACEBACK, split_level, split_time
 
 if TYPE_CHECKING:
     from opsml_cli.azureml.context import Context
@@ -15,12 +15,15 @@ VERSION = "2023-10-01"
 # First the model is brought, then the server loads it.
 CONTAINERS = ("StorageInitializer", "InferenceServer")
 MOST = 5000  # lines that are asked for
-_CAUSE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b.*|.*\b(?:ERROR|CRITICAL|FATAL)\b.*", re.ASCII)
+_CHAINS = ("During handling of the above exception", "The above exception was the direct cause")
+_INDENTS = (" ", "\t", "|", "+")
+_CAUSE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b.*", re.ASCII)
 _HEADS = ("Instance status:", "Container events:", "Container logs:")
 
 
 class Printed(NamedTuple):
-    """One line of a container. `moment` is seconds since the epoch, None where it and all before it have no time."""
+    """One entry of a container's log: a line, or a traceback with all of its lines. `moment` is seconds since the epoch,
+    None where it and all before it have no time; the level that a logger wrote before the words is not in `text`."""
 
     moment: float | None
     level: str
@@ -37,16 +40,36 @@ def fetch(context: Context, endpoint: str, deployment: str, container: str, tail
 
 
 def parse(content: str) -> list[Printed]:
-    """The lines of Azure's text, without the status of instances above them."""
+    """The entries of Azure's text, without the status of instances above them."""
     lines = content.replace("\r\n", "\n").split("\n")
     found: list[Printed] = []
     moment: float | None = None
+    inside = False  # a traceback whose exception has not come yet
+    logged = False  # the last entry has a time of its own
     for text in _printed(lines):
         own, rest = split_time(text)
         moment = own if own is not None else moment
-        if rest.strip():
-            found.append(Printed(moment, level_of(rest), rest))
+        if not rest.strip():
+            continue
+        if found and own is None and _continues(found[-1], rest, inside=inside, logged=logged):
+            found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{rest}")
+            inside = rest.startswith((TRACEBACK, *_CHAINS)) or (inside and rest[:1] in _INDENTS)
+            continue
+        level, words = split_level(rest)
+        found.append(Printed(moment, level, words))
+        inside, logged = words.startswith(TRACEBACK), own is not None
     return found
+
+
+def _continues(entry: Printed, line: str, *, inside: bool, logged: bool) -> bool:
+    """Whether a line without a time belongs to the entry before it."""
+    if len(entry.text) >= LONGEST_BLOCK:
+        return False
+    if inside:
+        return True
+    if line.startswith(TRACEBACK):  # logging.exception writes its message first
+        return logged and entry.level == "error" and "\n" not in entry.text and not entry.text.startswith(TRACEBACK)
+    return TRACEBACK in entry.text and line.startswith(_CHAINS)
 
 
 def _printed(lines: list[str]) -> list[str]:
@@ -71,7 +94,7 @@ def last_line(context: Context, endpoint: str, deployment: str) -> str | None:
         except OpsmlError:
             continue
         if lines:
-            return lines[-1].text.strip()
+            return lines[-1].text.strip().rpartition("\n")[2]
     return None
 
 
@@ -80,11 +103,12 @@ def cause(context: Context, endpoint: str, deployment: str) -> str | None:
     last: str | None = None
     for container in reversed(CONTAINERS):
         try:
-            lines = [line.text.strip() for line in fetch(context, endpoint, deployment, container, 200)]
+            entries = fetch(context, endpoint, deployment, container, 200)
         except OpsmlError:
             continue
-        found = next((text for text in reversed(lines) if _CAUSE.match(text)), None)
+        ends = [(entry.level, entry.text.strip().rpartition("\n")[2]) for entry in entries]
+        found = next((text for level, text in reversed(ends) if level == "error" or _CAUSE.match(text)), None)
         if found is not None:
             return found
-        last = last or (lines[-1] if lines else None)
+        last = last or (ends[-1][1] if ends else None)
     return last

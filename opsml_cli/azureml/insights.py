@@ -112,4 +112,8 @@ def fresh_lines(before: Sequence[Printed], now: Sequence[Printed]) -> list[Print
             shared = min(end, len(before))
             if list(now[end - shared : end]) == list(before[len(before) - shared :]):
                 return list(now[end:])
+        # A traceback that was not whole yet: what came of it since, then the rest.
+        if now[end - 1].text.startswith(f"{last.text}\n") and now[end - 1].moment == last.moment:
+            grown = now[end - 1]._replace(text=now[end - 1].text[len(last.text) + 1 :])
+            return [grown, *now[end:]]
     return list(now)

@@ -6,11 +6,12 @@ import re
 from datetime import UTC, datetime
 
 _OWN_STAMP = re.compile(r"\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)?)\]?\s*", re.ASCII)
+_OWN_LEVEL = re.compile(r"\[?(DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL)\b\]?(?:\s*[:-])?\s+(?=\S)", re.ASCII)
 _ERROR = re.compile(r"\b(?:CRITICAL|FATAL|ERROR)\b|^Traceback |^\w+(?:\.\w+)*(?:Error|Exception)\b", re.ASCII)
 _WARNING = re.compile(r"\bWARN(?:ING)?\b|^\S+:\d+: \w*Warning:", re.ASCII)
 _SEARCHED = 500  # characters
-_TRACEBACK = "Traceback (most recent call last):"
-_LONGEST_BLOCK = 6000  # characters
+TRACEBACK = "Traceback (most recent call last):"
+LONGEST_BLOCK = 6000  # characters
 
 
 def split_time(text: str) -> tuple[float | None, str]:
@@ -23,6 +24,15 @@ def split_time(text: str) -> tuple[float | None, str]:
     except ValueError:
         return None, text
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp(), text[own.end() :]
+
+
+def split_level(text: str) -> tuple[str, str]:
+    """The level of a line whose time is split off, and its words without the level that a logger wrote before them."""
+    own = _OWN_LEVEL.match(text)
+    if own is None:
+        return level_of(text), text
+    level, rest = level_named(own[1]), text[own.end() :]
+    return ("error" if level_of(rest) == "error" and rest.startswith(TRACEBACK) else level), rest
 
 
 def level_of(text: str) -> str:
@@ -49,11 +59,11 @@ class Blocks:
     def feed(self, line: str) -> list[str]:
         """The messages that are whole now that `line` came."""
         if not self._open:
-            if line.startswith(_TRACEBACK):
+            if line.startswith(TRACEBACK):
                 self._open, self._size = [line], len(line)
                 return []
             return [line]
-        inside = line[:1] in (" ", "\t", "|", "+") and self._size < _LONGEST_BLOCK
+        inside = line[:1] in (" ", "\t", "|", "+") and self._size < LONGEST_BLOCK
         self._open.append(line)
         self._size += len(line)
         # The first line at the margin is the exception itself.

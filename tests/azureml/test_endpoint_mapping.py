@@ -191,12 +191,51 @@ Traceback (most recent call last):
 
 def test_logs_lose_the_status_above_them() -> None:
     lines = parse(LOGS)
-    assert [line.text for line in lines] == ["INFO first", "second, of the same time", "Traceback (most recent call last):",
-                                             "ERROR third"]  # fmt: skip
+    assert [line.text for line in lines] == ["first", "second, of the same time", "Traceback (most recent call last):", "third"]
     assert [line.level for line in lines] == ["info", "info", "error", "error"]
     assert lines[0].moment == lines[1].moment and (lines[3].moment or 0) > (lines[0].moment or 0)
     assert [line.text for line in parse("Instance status:\nX: Succeeded\n\nonly this\n")] == ["only this"]
     assert parse("") == [] and parse("bare")[0].moment is None
+
+
+TRACEBACK = """2026-03-27T04:21:57Z INFO loaded model
+2026-03-27T04:21:58Z ERROR Traceback (most recent call last):
+  File "score.py", line 3, in run
+    raise KeyError(1)
+KeyError: 1
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "score.py", line 5, in run
+ValueError: no such "INFO"
+printed by the script
+2026-03-27T04:21:59Z ERROR run() failed
+Traceback (most recent call last):
+  File "score.py", line 7, in run
+TypeError: three
+2026-03-27T04:22:00Z WARNING late
+"""
+
+
+def test_a_traceback_is_one_entry_of_level_error() -> None:
+    entries = parse(TRACEBACK)
+    assert [(entry.level, entry.text.split("\n")[0]) for entry in entries] == [
+        ("info", "loaded model"),
+        ("error", "Traceback (most recent call last):"),
+        ("info", "printed by the script"),
+        ("error", "run() failed"),
+        ("warning", "late"),
+    ]
+    assert "line 3, in run" in entries[1].text and entries[1].text.endswith('ValueError: no such "INFO"')
+    assert entries[3].text.endswith('  File "score.py", line 7, in run\nTypeError: three')
+
+
+def test_a_traceback_that_grew_is_told_on() -> None:
+    lines = TRACEBACK.split("\n")
+    before, now = parse("\n".join(lines[:4])), parse(TRACEBACK)
+    fresh = fresh_lines(before, now)
+    assert fresh[0].level == "error" and fresh[0].text.startswith("KeyError: 1\nDuring") and fresh[1:] == now[2:]
 
 
 def test_only_fresh_lines_are_told_again() -> None:
