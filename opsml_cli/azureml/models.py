@@ -3,6 +3,7 @@ where they lie."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -198,7 +199,7 @@ class AzureModels:
         if known is not None and spec.version is not None:
             raise _taken(known)
         if not spec.trust:
-            raise _untrusted(spec, "it is in a format of its own")
+            raise _untrusted(spec, "it is not in MLflow format: only a scoring script can load it")
         facts = ModelFacts(sha256=found.sha256, size_bytes=found.size_bytes, trusted=True)
         body = body_of(
             uri,
@@ -336,10 +337,11 @@ def _taken(held: Model) -> ConflictError:
 
 
 def _untrusted(spec: RegisterModel, cause: str) -> NotAllowedError:
+    path = spec.path if "://" in spec.path else os.path.normpath(spec.path)
     return NotAllowedError(
-        f"{spec.path} was not trained by opsml in this workspace, and a model is code: an endpoint runs what it holds",
+        f"{path} was not trained by opsml in this workspace, and a model is code: an endpoint runs what it holds",
         cause=cause,
-        fix=f"if you trust where it comes from: opsml -w azure models register {spec.name} {spec.path} --trust",
+        fix="if you trust where it comes from, run the same command with --trust",
     )
 
 

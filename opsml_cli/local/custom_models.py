@@ -4,6 +4,7 @@ A script finds one below AZUREML_MODEL_DIR as Azure has it there: a file under i
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def register(layout: Layout, store: Store, models: LocalModels, spec: RegisterMo
         )
     if not spec.trust:
         raise NotAllowedError(
-            f"{spec.path} was not made by opsml, and loading a model may run what it holds",
+            f"{os.path.normpath(spec.path)} was not made by opsml, and loading a model may run what it holds",
             fix="if you trust where it comes from, run the same command with --trust",
         )
     if spec.dry_run:

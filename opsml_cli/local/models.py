@@ -122,9 +122,10 @@ class LocalModels:
             )
         if origin is None and not spec.trust:
             raise NotAllowedError(
-                f"{spec.path} was not trained by opsml in this workspace, and a model is code: scoring it runs what it holds",
+                f"{os.path.normpath(spec.path)} was not trained by opsml in this workspace, and a model is code: "
+                "scoring it runs what it holds",
                 cause=f"flavors {', '.join(manifest.flavors)}" + (f", loader {manifest.loader}" if manifest.loader else ""),
-                fix=f"if you trust where it comes from: opsml models register {name} {spec.path} --trust",
+                fix="if you trust where it comes from, run the same command with --trust",
             )
         facts = ModelFacts(
             own=origin is not None,
@@ -153,7 +154,7 @@ class LocalModels:
         kind = model_file.kind_of(source)
         if not spec.trust:
             raise NotAllowedError(
-                f"{spec.path} was not made by opsml, and loading a model file may run what it holds",
+                f"{os.path.normpath(spec.path)} was not made by opsml, and loading a model file may run what it holds",
                 cause=f"it is a {kind} file",
                 fix="if you trust where it comes from, run the same command with --trust",
             )

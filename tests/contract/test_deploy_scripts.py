@@ -333,3 +333,20 @@ def _comparable(resource: dict[str, object]) -> dict[str, object]:
         "tags": tags,
         "properties": {**properties, "properties": own, "codeConfiguration": code, "model": model.partition("/")[0]},
     }
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "custom"])
+def test_what_nobody_trusts_is_mended_by_the_same_command(workspace: Workspace, files: Path, kind: str) -> None:
+    (files / "mlflow").mkdir()
+    (files / "mlflow" / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n")
+    (files / "model.pkl").write_bytes(b"\x80\x04N.")
+    path = {"folder": "mlflow", "file": "model.pkl", "custom": "folder"}[kind]
+    request = DeployRequest(
+        model=f"{files}/src/../{path}",
+        endpoint="nobody",
+        code=CodeSource(str(files / "src"), "score.py") if kind == "custom" else None,
+    )
+    with pytest.raises(NotAllowedError) as caught:
+        deploy(workspace, request, Silent())
+    assert (caught.value.fix or "").endswith("run the same command with --trust")
+    assert str(files / path) in caught.value.message and ".." not in caught.value.message

@@ -173,7 +173,7 @@ class LocalBatchEndpoints:
         if not spec.trust:
             raise NotAllowedError(
                 f"the scoring script {entry} is foreign code, and runs on this machine",
-                fix="if you trust where it comes from, add --trust",
+                fix="if you trust where it comes from, run the same command with --trust",
             )
         return tree
 
