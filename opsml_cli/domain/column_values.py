@@ -34,6 +34,7 @@ PLAIN: Mapping[str, frozenset[type]] = {
     "string": frozenset((str, NoneType)),
     "datetime": frozenset((NoneType,)),
 }
+_DIGITS = 40  # of an integer that an error repeats
 SHOWN = 200  # characters of a wrong value that an error repeats
 
 _NUMBER = re.compile(NUMBER_TEXT.replace("$", r"\Z"))
@@ -94,7 +95,22 @@ def shown(value: object) -> object:
         return value
     if isinstance(value, int) and abs(value) < 1 << 63:
         return value
+    if isinstance(value, int):  # beyond what every reader of JSON holds
+        return _digits(value)
     return json_kind(value)
+
+
+def written(value: object) -> str:
+    """`value` in the words of an error: text and what else is quoted in quotes, numbers as they are."""
+    return _digits(value) if isinstance(value, int) and not isinstance(value, bool) else repr(shown(value))
+
+
+def _digits(value: int) -> str:
+    """An integer of any length, the middle of a long one left out."""
+    if value.bit_length() > 4000:  # Python refuses to write some of them
+        return f"an integer of some {int(value.bit_length() * 0.30103) + 1} digits"
+    text = str(value)
+    return text if len(text) <= _DIGITS else f"{text[:20]}…{text[-5:]} ({len(text.lstrip('-'))} digits)"
 
 
 def json_kind(value: object) -> str:

@@ -18,7 +18,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from opsml_cli.domain.column_values import EXPECTED, LEAST, MOST, SHOWN, WRONG, all_plain, fitting_value, json_kind, shown
+from opsml_cli.domain.column_values import (
+    EXPECTED,
+    LEAST,
+    MOST,
+    SHOWN,
+    WRONG,
+    all_plain,
+    fitting_value,
+    json_kind,
+    shown,
+    written,
+)
 
 METHODS = ("predict", "predict_proba")
 
@@ -92,7 +103,7 @@ class Schema:
                 fitting = None if missing and type_ is str and value.strip() in missing else fitting_value(value, kind)
                 if fitting is WRONG:
                     raise BadRequest(
-                        f"column {name!r}, row {index}: {shown(value)!r} is not {EXPECTED[kind]}",
+                        f"column {name!r}, row {index}: {written(value)} is not {EXPECTED[kind]}",
                         dialect=dialect,
                         row=index,
                         column=name,
@@ -278,7 +289,7 @@ def _only(body: Mapping[str, object], allowed: tuple[str, ...], dialect: Dialect
 def _method(value: object, where: str, dialect: Dialect) -> str:
     if value not in METHODS or not isinstance(value, str):
         raise BadRequest(
-            f"{where} is {shown(value)!r}", dialect=dialect, value=shown(value), expected="predict or predict_proba"
+            f"{where} is {written(value)}", dialect=dialect, value=shown(value), expected="predict or predict_proba"
         )
     return value
 

@@ -88,12 +88,25 @@ def test_what_an_integer_column_cannot_hold_is_refused(served: Served, value: ob
     assert (status, error["column"], error["row"]) == (400, "a", 1)
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(10**19, str(10**19)), (-(10**19), str(-(10**19))), (10**300, "1" + "0" * 19 + "…00000 (301 digits)")],
+)
+def test_an_integer_that_is_too_large_is_shown(served: Served, value: int, written: str) -> None:
+    status, refusal = ask(served("return data['x'].tolist()", column("x", "long")), [{"x": value}])
+    assert status == 400
+    assert refusal["message"] == f"column 'x', row 0: {written} is not an integer of 64 bits"
+    assert refusal["value"] == written
+
+
 def test_params_reach_the_model(served: Served) -> None:
     factor = {"name": "factor", "type": "double", "default": 2.0, "shape": None}
     model = served("return (data['x'] * params['factor']).tolist()", column("x", "double"), params=[factor])
     assert ask(model, [{"x": 2.0}]) == (200, [4.0])
     assert ask(model, [{"x": 2.0}], params={"factor": 3}) == (200, [6.0])
-    assert ask(model, [{"x": 2.0}], params={"factor": "3"})[0] == 400
+    status, refusal = ask(model, [{"x": 2.0}], params={"factor": "3"})
+    assert status == 400 and refusal["message"] == "params.factor is '3', expected a number"
+    assert (refusal["value"], refusal["expected"]) == ("3", "a number")
     body = json.dumps({"input_data": [{"x": 2.0}], "params": {"factr": 3}}).encode()
     reply = post(model, body)
     assert told(reply) == (200, [4.0])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.column_values import EXPECTED, shown
+from opsml_cli.domain.column_values import EXPECTED, shown, written
 from opsml_cli.domain.contract import BadRequest, Dialect, Schema
 from opsml_cli.domain.contract import Column as InputColumn
 
@@ -103,7 +103,7 @@ class MlflowSchema(Schema):
                 if wrong:
                     expected = _EXPECTED[column.type]
                     raise BadRequest(
-                        f"column {column.name!r}, row {index}: {shown(value)!r} is not {expected}",
+                        f"column {column.name!r}, row {index}: {written(value)} is not {expected}",
                         dialect=dialect,
                         row=index,
                         column=column.name,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.column_values import shown, written
 from opsml_cli.domain.contract import BadRequest, Schema
 
 from .artifact import Artifact
@@ -93,12 +93,12 @@ class CompiledScorer:
 
     def _refused(self, refusal: Refusal, rows: Sequence[Mapping[str, Any]]) -> BadRequest:
         name = self.inputs.names[refusal.column]
-        value = shown(rows[refusal.row].get(name))
+        value = rows[refusal.row].get(name)
         return BadRequest(
-            f"column {name!r}, row {refusal.row}: the model refuses {value!r}; it takes {refusal.expected}",
+            f"column {name!r}, row {refusal.row}: the model refuses {written(value)}; it takes {refusal.expected}",
             row=refusal.row,
             column=name,
-            value=value,
+            value=shown(value),
             expected=refusal.expected,
         )
 

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.column_values import shown, written
 from opsml_cli.domain.contract import BadRequest, Dialect, Envelope, in_dialect, open_envelope, read_method
 from opsml_cli.domain.errors import ContractError
 from opsml_cli.domain.mlflow_signature import INT32, INT64, SignatureError, example_input, read
 from opsml_cli.local.serving.host import pyfunc_result, tracebacks
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
 from opsml_cli.local.serving.host.pyfunc_frames import Frames, proven
-from opsml_cli.local.serving.host.pyfunc_input import Input, Reader, Request, meant
+from opsml_cli.local.serving.host.pyfunc_input import Input, Reader, Request, expected_param, meant
 
 _RAW_MODELS = ("sklearn_model", "xgb_model", "lgb_model", "cb_model", "model")
 
@@ -133,9 +133,30 @@ class PyfuncResponder:
                 if bound is not None and isinstance(each, int) and not -bound <= each < bound:
                     where = f"{envelope.above}{name}"
                     expected = "an integer of 64 bits" if bound == INT64 else "an integer of 32 bits"
-                    raise BadRequest(f"{where} is {shown(each)!r}", value=shown(each), expected=expected)
+                    raise BadRequest(f"{where} is {written(each)}", value=shown(each), expected=expected)
+        self._typed(own, envelope.above)
         left = [name for name in given if name not in known and not (name == "method" and "method" not in known)]
         return own or None, proba, tuple(f"{envelope.above}{name}" for name in left)
+
+    def _typed(self, params: Mapping[str, Any], above: str) -> None:
+        """Refuse the first param that MLflow does not take for the type in the signature: its own message is a set of
+        tuples."""
+        if not params or self._params_schema is None:
+            return
+        from mlflow.exceptions import MlflowException
+        from mlflow.types.schema import ParamSpec
+
+        for spec in self._params_schema.params:
+            if spec.name not in params:
+                continue
+            value = params[spec.name]
+            try:
+                ParamSpec.validate_param_spec(value, spec)
+            except MlflowException as error:
+                expected = expected_param(self._own_params[spec.name])
+                raise BadRequest(
+                    f"{above}{spec.name} is {written(value)}, expected {expected}", value=shown(value), expected=expected
+                ) from error
 
     def _answered(self, request: Request, params: dict[str, Any] | None, proba: bool) -> tuple[Any, Input]:
         quick = None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from opsml_cli.domain.column_values import shown
+from opsml_cli.domain.column_values import shown, written
 from opsml_cli.domain.contract import BadRequest, Dialect, Envelope
 from opsml_cli.domain.mlflow_signature import FLOAT32, INT32, INT64, Signature
 
@@ -237,7 +237,7 @@ class Reader:
                 told = f"input {name!r}" if name is not None else "the input"
                 expected = _EXPECTED[kind]
                 raise BadRequest(
-                    f"{told}: {shown(wrong[0])!r} is not {expected}", column=name, value=shown(wrong[0]), expected=expected
+                    f"{told}: {written(wrong[0])} is not {expected}", column=name, value=shown(wrong[0]), expected=expected
                 )
 
 
@@ -341,9 +341,15 @@ def _numeric(value: Any, kind: str) -> bool:
     return isinstance(value, int | float)
 
 
+def expected_param(param: Mapping[str, Any]) -> str:
+    """What a param of a signature takes, in words."""
+    kind = _EXPECTED.get(str(param.get("type")), str(param.get("type"))).replace(" or null", "").removesuffix(",")
+    return f"a list, each item {kind}" if param.get("shape") else kind
+
+
 def _wrong(value: Any, row: int, column: str, kind: str) -> BadRequest:
     missing = value is None or (isinstance(value, float) and math.isnan(value))
-    given = "null" if missing else repr(shown(value))
+    given = "null" if missing else written(value)
     message = f"column {column!r}, row {row}: {given} is not {_EXPECTED[kind]}"
     if missing and kind in _BOUNDS:
         message += "; an integer column of MLflow holds no missing value: log the model with a double in its signature"
