@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
@@ -114,3 +115,10 @@ def shown_answer(answer: object) -> str:
     """An answer of a model as JSON text for a message, shortened."""
     text = json.dumps(answer, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def naming_row(message: str, number: int) -> str:
+    """A refusal whose row is the one of the whole input: a server counts from the start of its request."""
+    place = f"row {number} of the input (counted from 0)"
+    named, found = re.subn(r"\brow \d[\d,]*\b(?: \(counted from 0\))?", place, message, count=1)
+    return named if found else f"{place}: {message}"

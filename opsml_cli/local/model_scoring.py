@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from opsml_cli.domain.contract import BadRequest
 from opsml_cli.domain.endpoint import Row, ScoreRequest, ScoreResult
 from opsml_cli.domain.errors import ContractError, InvalidInputError
 from opsml_cli.domain.model import Model
-from opsml_cli.domain.scoring import ScoredRows, ScorePlan
+from opsml_cli.domain.scoring import ScoredRows, ScorePlan, naming_row
 
 Rows = list[dict[str, Any]]
 
@@ -67,8 +66,8 @@ class ModelScorer:
         except BadRequest as error:
             message, place = error.message, None
             if error.row is not None:
-                message = re.sub(rf"\brow {error.row}\b", f"row {error.row + first}", message, count=1)
-                place = f"row {error.row + first}: expected {error.expected}, found {error.value!r}"
+                message = naming_row(message, error.row + first)
+                place = f"expected {error.expected}" if error.expected else None
             fix = f"opsml models show {self._model.name} names the columns"
             raise InvalidInputError(message, cause=place, fix=fix) from error
         except ContractError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from opsml_cli.domain.errors import (
     QuotaError,
     WorkFailedError,
 )
+from opsml_cli.domain.scoring import naming_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,12 @@ def error_of(endpoint: str, answer: Answer, offset: int) -> OpsmlError:
 def _refused(endpoint: str, message: str, detail: Mapping[str, Any], offset: int) -> RefusedRowError:
     row = detail.get("row")
     number = row + offset if isinstance(row, int) and not isinstance(row, bool) else None
-    if number is not None and offset:
-        # The server counts from the start of the request, a person from the start of the file.
-        message = re.sub(rf"\brow {row}\b", f"row {number}", message, count=1)
-    place = f"row {number} of the input, counted from 0" if number is not None and offset else None
+    if number is not None:
+        message = naming_row(message, number)
     expected = f"expected {detail['expected']}" if detail.get("expected") else None
     error = RefusedRowError(
         message,
-        cause=", ".join(filter(None, (place, expected))) or None,
+        cause=expected,
         fix=f"opsml swagger {endpoint} shows the columns and a request that works",
     )
     error.row = number

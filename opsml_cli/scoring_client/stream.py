@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opsml_cli.domain.contract import Dialect
 from opsml_cli.domain.endpoint import Row
 from opsml_cli.domain.errors import OpsmlError
-from opsml_cli.domain.scoring import ScoredRows, ScorePlan, not_by_row
+from opsml_cli.domain.scoring import ScoredRows, ScorePlan, naming_row, not_by_row
 from opsml_cli.scoring_client import bodies
 from opsml_cli.scoring_client.answers import Answer, NotListeningError, RefusedRowError, UnansweredError, error_of
 from opsml_cli.scoring_client.client import Address, ScoringClient
@@ -181,9 +181,11 @@ class EndpointScorer:
                 rows = half
             else:
                 first, rows = first + len(half), rows[len(half) :]
-        place = _place(first, 1) if refused else _place(work.first, len(work.rows))
-        error.cause = f"{place}{', ' + error.cause if error.cause else ''}"
-        error.row = first if refused else None
+        if refused:
+            error.message, error.row = naming_row(error.message, first), first
+        else:
+            place = _place(work.first, len(work.rows))
+            error.cause = f"{place}{', ' + error.cause if error.cause else ''}"
         return error
 
     def _delivered(self, client: ScoringClient, body: bytes) -> Answer:

@@ -42,8 +42,8 @@ def parsed(stream: BinaryIO, form: TableFormat, name: str, *, nested: bool = Fal
             raise InvalidInputError(f"{name}: a JSON array of more than {MAX_ARRAY >> 20} MiB", fix="write it as JSON lines")
         values = (_exactly if nested else _loads)(content.removeprefix(b"\xef\xbb\xbf"), name)
         rows = values if isinstance(values, list) else [values]
-        for position, value in enumerate(rows, 1):
-            yield _row(value, f"{name}, row {position}", nested=nested)
+        for position, value in enumerate(rows):
+            yield _row(value, f"{name}, row {position} (counted from 0)", nested=nested)
         return
     number = 0
     while line := stream.readline(MAX_LINE + 1):

@@ -72,7 +72,7 @@ def test_what_goes_wrong_is_said(bank: LocalWorkspace, opsml: Opsml, tmp_path: P
     (tmp_path / "empty.csv").write_text("")
     bad = opsml("batch", "run", "nightly", "bad.csv")
     assert bad.exit_code == 9
-    assert "bad.csv, row 1: column 'age' is 'forty'" in bad.stderr
+    assert "bad.csv, row 1 (counted from 0): column 'age' is 'forty'" in bad.stderr
     for name, code, words in (("header.csv", 7, "no rows"), ("empty.csv", 7, "is empty"), ("none.csv", 3, "no file or folder"),
                               ("nobody:3", 3, "nobody")):  # fmt: skip
         refused = opsml("batch", "run", "nightly", name)
@@ -103,5 +103,5 @@ def test_a_foreign_model_scores_in_a_host_of_its_own(workspace: LocalWorkspace, 
     code, log = step.finish()
     assert code == 0, log
     assert "scoring" in log
-    assert "b.csv, row 0: column 'age'" in log
+    assert "b.csv, row 0 (counted from 0): column 'age'" in log
     assert step.lines() == [f"{row},{(18 + row % 70) * 2.0},a.csv" for row in range(12_000)]

@@ -196,7 +196,7 @@ def test_bad_rows_name_column_row_and_value(served: Served) -> None:
     workspace, model = served
     deploy(workspace, model)
     rows = [ROW] * 3 + [{**ROW, "age": "forty"}]
-    with pytest.raises(InvalidInputError, match=r"'age', row 3: 'forty'") as caught:
+    with pytest.raises(InvalidInputError, match=r"'age', row 3 of the input \(counted from 0\): 'forty'") as caught:
         workspace.online_endpoints.score("bank", ScoreRequest(rows))
     assert "an integer" in (caught.value.cause or "")
 
@@ -214,7 +214,7 @@ def test_large_inputs_are_sent_in_parts(served: Served, monkeypatch: pytest.Monk
     bad = [*rows, {**ROW, "balance": "much"}]
     with pytest.raises(InvalidInputError, match="balance") as caught:
         workspace.online_endpoints.score("bank", ScoreRequest(bad))
-    assert "row 200" in (caught.value.cause or "")
+    assert "row 200 of the input (counted from 0)" in caught.value.message
 
 
 def test_insights_are_switched_without_a_restart(served: Served) -> None:

@@ -103,7 +103,7 @@ def test_a_deployment_answers_and_the_same_again_is_unchanged(workspace: Workspa
     assert workspace.online_endpoints.score(endpoint, ScoreRequest([])).rows == 0
     checked = check(workspace, endpoint)
     assert (checked.ok, checked.findings) == (True, ()) and checked.requests > 10
-    with pytest.raises(InvalidInputError, match=r"'age', row 3: 'forty'") as caught:
+    with pytest.raises(InvalidInputError, match=r"'age', row 3 of the input \(counted from 0\): 'forty'") as caught:
         workspace.online_endpoints.score(endpoint, ScoreRequest([ROW] * 3 + [{**ROW, "age": "forty"}]))
     assert "an integer" in (caught.value.cause or "")
 

@@ -126,7 +126,9 @@ def test_what_does_not_fit_names_file_row_and_column(tmp_path: Path, model: OwnM
     path.write_text("age,job,balance\n" + "41,x,1\n" * 10_003 + "forty,x,1\n")
     first, second = batches(path, model)
     assert len(model.results(first)) == 10_000
-    with pytest.raises(MiniBatchError, match=r"t\.csv, row 10,003: column 'age' is 'forty', expected an integer"):
+    with pytest.raises(
+        MiniBatchError, match=r"t\.csv, row 10003 \(counted from 0\): column 'age' is 'forty', expected an integer"
+    ):
         model.results(second)
     (tmp_path / "u.csv").write_text("age,job\n1,x\n")
     (batch,) = batches(tmp_path / "u.csv", model)

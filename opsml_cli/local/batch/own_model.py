@@ -86,5 +86,7 @@ def refusal(error: BadRequest, label: str, block: Block) -> str:
     row = block.first + error.row
     what = f"column {error.column!r}" if error.column else "the row"
     if error.value is None:
-        return f"{label}, row {row:,}: {what} is missing"
-    return f"{label}, row {row:,}: {what} is {error.value!r}" + (f", expected {error.expected}" if error.expected else "")
+        return f"{label}, row {row} (counted from 0): {what} is missing"
+    return f"{label}, row {row} (counted from 0): {what} is {error.value!r}" + (
+        f", expected {error.expected}" if error.expected else ""
+    )
