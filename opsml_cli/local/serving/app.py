@@ -297,6 +297,8 @@ class ScoringApp:
                 return 200, whole[0], JSON, []
             call = read_call(orjson.loads(body), scorer.schema)
             dialect = call.dialect
+            if not call.rows and live.compiled:
+                raise BadRequest("there are no rows", expected="a row, or more")  # as its original has it
             results = scorer.score(call.rows, call.proba) if call.rows else []
             reply = orjson.dumps(call.reply(results))
         except orjson.JSONDecodeError as error:
