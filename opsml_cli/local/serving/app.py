@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from opsml_cli.domain import names
-from opsml_cli.domain.contract import BadRequest, read_call
+from opsml_cli.domain.contract import BadRequest, Call, read_call
 from opsml_cli.guard import Receive, Scope, Send
 from opsml_cli.local.serving import hosted, metrics
 from opsml_cli.local.serving.admission import (
@@ -297,8 +297,7 @@ class ScoringApp:
                 return 200, whole[0], JSON, []
             call = read_call(orjson.loads(body), scorer.schema)
             dialect = call.dialect
-            if not call.rows and live.compiled:
-                raise BadRequest("there are no rows", expected="a row, or more")  # as its original has it
+            _refuse_no_rows(call, live)
             results = scorer.score(call.rows, call.proba) if call.rows else []
             reply = orjson.dumps(call.reply(results))
         except orjson.JSONDecodeError as error:
@@ -338,3 +337,9 @@ class ScoringApp:
 def _quoted(ignored: tuple[str, ...]) -> bytes:
     text = json.dumps(", ".join(ignored[:20]))[1:-1].replace("\\", "").replace('"', "'")
     return text[:500].encode("ascii")
+
+
+def _refuse_no_rows(call: Call, live: Live) -> None:
+    """A compiled model takes no empty table, as its original."""
+    if not call.rows and live.compiled:
+        raise BadRequest("there are no rows", expected="a row, or more")
