@@ -170,7 +170,7 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "linear svc": svm.LinearSVC,
     "perceptron": linear_model.Perceptron,
     "lda": discriminant_analysis.LinearDiscriminantAnalysis,
-    "qda": discriminant_analysis.QuadraticDiscriminantAnalysis,
+    "qda": lambda: discriminant_analysis.QuadraticDiscriminantAnalysis(reg_param=0.1),  # one-hot columns are collinear
     "gaussian": naive_bayes.GaussianNB,
     "bernoulli": naive_bayes.BernoulliNB,
     "svc": lambda: svm.SVC(gamma=0.2),

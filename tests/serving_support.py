@@ -96,9 +96,15 @@ def _load_pyfunc(path):
 
 
 def foreign_folder(
-    folder: Path, *, body: str = "return frame['age'] * 2.0", load: str = "pass", head: str = "", name: str = "foreign_loader"
+    folder: Path,
+    *,
+    body: str = "return frame['age'] * 2.0",
+    load: str = "pass",
+    head: str = "",
+    name: str = "foreign_loader",
+    example: bool = False,
 ) -> Path:
-    """A model of other people: an MLflow folder whose own code answers."""
+    """A model of other people: an MLflow folder whose own code answers; `example`: with an input example."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -119,6 +125,9 @@ def foreign_folder(
         pip_requirements=["pandas"],
     )
     shutil.rmtree(code)
+    if example:
+        split = {"columns": list(ROW), "data": [list(ROW.values())]}
+        (folder / "serving_input_example.json").write_text(json.dumps({"dataframe_split": split}))
     return folder
 
 

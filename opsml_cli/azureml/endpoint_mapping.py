@@ -28,6 +28,7 @@ from opsml_cli.domain.errors import UsageError
 from opsml_cli.domain.pointer import ModelPointer
 
 TAG_LENGTH = 256  # characters that Azure keeps of a tag's value
+CONTAINERS = "Azure says nothing of the processes in a deployment's containers"
 NEVER_STOPPED = "an endpoint of Azure answers for as long as it exists: it cannot be stopped"
 _PREFIX = "opsml."
 _PACKED = "packed:"
@@ -302,7 +303,7 @@ def endpoint_of(resource: Mapping[str, Any], deployments: Sequence[Mapping[str, 
         auth_mode=str(properties.get("authMode") or "Key"),
         description=properties.get("description"),
         tags=user_tags(resource.get("tags")),
-        unknown={"running": NEVER_STOPPED},
+        unknown={"running": NEVER_STOPPED, "serving": CONTAINERS},
         previous_traffic=previous_of(resource),
         mirror_traffic={str(name): int(share) for name, share in (properties.get("mirrorTraffic") or {}).items()},
     )

@@ -140,7 +140,7 @@ def _story(plan: DemoPlan) -> Generator[tuple[str, Command], object, None]:
     )
     yield "3 Serve the best model", ("deploy", _model(job), "--endpoint", NAME)
     yield "4 Watch it", ("insights", "enable", NAME)
-    yield "4 Watch it: send some requests first", ("score", NAME, "--sample", "20", "--out", "predictions.csv")
+    yield "4 Watch it: send some requests first", ("score", NAME, "--sample", "20", "--out", "predictions.csv", "--force")
     yield "4 Watch it", ("logs", NAME, "--tail", "5")
     yield "4 Watch it", ("insights", "show", NAME)
     yield "5 Document it", ("swagger", NAME, "--save", "swagger.json")

@@ -79,6 +79,7 @@ NOTHING = {
     "delimiter",
     "encoding",
     "compression",
+    "script",
 }
 
 

@@ -168,7 +168,7 @@ def test_wrong_uses_end_with_their_exit_codes(bank: LocalWorkspace, opsml: Opsml
 
 @pytest.mark.slow
 def test_a_foreign_folder_needs_trust_and_a_broken_one_fails(bank: LocalWorkspace, opsml: Opsml, tmp_path: Path) -> None:
-    folder = foreign_folder(tmp_path / "foreign-model", body="raise ValueError('broken inside')")
+    folder = foreign_folder(tmp_path / "foreign-model", body="raise ValueError('broken inside')", example=True)
     assert error(opsml("deploy", folder, "-o", "json")) == (4, "not_allowed")
     assert answer(opsml("deploy", folder, "--trust", "--dry-run", "-o", "json"))["model"] == "foreign-model:1"
     assert [model.name for model in bank.models.list()] == ["bank"]
