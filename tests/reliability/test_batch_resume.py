@@ -226,6 +226,7 @@ def test_retries_and_the_threshold(
 def test_a_killed_job_is_gone_on_with_by_the_next(step: Step, workspace: LocalWorkspace, tmp_path: Path, opsml: Opsml) -> None:
     """The whole way: `opsml batch run`, its process killed, the same command again."""
     assert opsml("batch", "deploy", "bank", "--endpoint", "nightly").exit_code == 0
+    table(step.source / "d.csv", 40 * BLOCK)  # long enough to be killed in the middle
     begun = opsml("batch", "run", "nightly", step.source, "--no-wait", "-o", "json")
     assert begun.exit_code == 0, begun.stderr
     run = json.loads(begun.stdout)["run"]
@@ -238,7 +239,7 @@ def test_a_killed_job_is_gone_on_with_by_the_next(step: Step, workspace: LocalWo
     os.kill(record.process.pid, signal.SIGKILL)
     again = opsml("batch", "run", "nightly", step.source, "--out", tmp_path / "out")
     assert again.exit_code == 0, again.stderr
-    assert len(step.lines()) == 50_018
+    assert len(step.lines()) == 50_018 + 40 * BLOCK
     assert workspace.jobs.get(run).status == "Failed"
     newest = workspace.jobs.list(limit=1)[0]
     assert "going on from a run that was killed" in workspace.jobs.logs(newest.name)[0]
