@@ -129,13 +129,15 @@ class Baked:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What `deploy` ends with. `canary` None: it was none. `notes` say what is not as it was asked for."""
+    """What `deploy` ends with. `canary` None: it was none. `notes` say what is not as it was asked for;
+    `trial` is a command that tries it out, where one is known."""
 
     endpoint: OnlineEndpoint
     deployment: Deployment
     unchanged: bool
     canary: Baked | None = None
     notes: tuple[str, ...] = ()
+    trial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import Opsml
-from serving_support import end_all
+from serving_support import end_all, foreign_folder
 
 from opsml_cli.domain.endpoint import RawRequest
 from opsml_cli.local.workspace import LocalWorkspace
@@ -101,3 +102,19 @@ def test_starting_an_endpoint_whose_deployment_fails_is_a_failure(workspace: Loc
     assert (started.exit_code, told["code"]) == (9, "work_failed")
     assert "not those that were registered" in told["cause"]
     assert json.loads(started.stdout)["state"] == "Failed"
+
+
+def test_the_command_to_try_it_works(workspace: LocalWorkspace, files: Path, opsml: Opsml) -> None:
+    foreign_folder(files / "foreign")
+    shown = opsml("deploy", "foreign", "--trust", "--endpoint", "foreign").stdout
+    [line] = [line for line in shown.splitlines() if line.startswith("  try it")]
+    words = shlex.split(line.removeprefix("  try it"))
+    assert (words[0], words[2], words[3]) == ("echo", "|", "opsml")
+    ran = opsml(*words[4:], stdin=words[1])
+    assert ran.exit_code == 0, ran.stderr
+    (files / "rows.csv").write_text("age,job,balance\n4,clerk,1.5\n")
+    shown = opsml("deploy", "foreign", "--trust", "--endpoint", "foreign", "--input-example", "rows.csv").stdout
+    assert "try it     opsml score foreign rows.csv" in shown
+    assert opsml("score", "foreign", "rows.csv").exit_code == 0
+    shown = opsml("deploy", "--code", "src", "--endpoint", "shop", "--trust")
+    assert (shown.exit_code, "try it" in shown.stdout) == (0, False)  # nobody knows what a script takes

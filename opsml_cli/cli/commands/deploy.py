@@ -183,7 +183,18 @@ def deploy(
 
         done = give_traffic(session.workspace, configured, done)
     if not dry_run:
-        return done if error is None else Verdict(done, error)
+        return (done if no_wait else _with_trial(session, done, input_example)) if error is None else Verdict(done, error)
+    return _plan(done, configured)
+
+
+def _with_trial(session: Session, done: Deployed, example: str | None) -> Deployed:
+    from opsml_cli.services.trial import trial_of
+
+    rows = example if example is not None and Path(example).expanduser().exists() else None
+    return replace(done, trial=trial_of(session.workspace, done, rows))
+
+
+def _plan(done: Deployed, configured: EndpointSpec | None) -> Planned:
     pointer = done.deployment.model
     return Planned(
         "leave unchanged" if done.unchanged else "deploy",

@@ -147,8 +147,8 @@ def _deployed_view(done: Deployed, _width: int) -> str:
             f"  canary     {baked.percent} % for {baked.seconds:.0f}s, {baked.requests} requests; "
             + "; ".join(baked.objectives)
         )
-    if done.deployment.script is None:
-        lines.append(f"  try it     opsml score {done.endpoint.name} --sample 3")
+    if done.trial is not None:
+        lines.append(f"  try it     {done.trial}")
     return "\n".join(lines)
 
 
