@@ -341,6 +341,8 @@ def test_what_nobody_trusts_is_mended_by_the_same_command(workspace: Workspace, 
     (files / "mlflow" / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n")
     (files / "model.pkl").write_bytes(b"\x80\x04N.")
     path = {"folder": "mlflow", "file": "model.pkl", "custom": "folder"}[kind]
+    for place in ("src", "folder"):  # content that no other test of this workspace has trusted
+        (files / place / "strange.txt").write_text("strange")
     request = DeployRequest(
         model=f"{files}/src/../{path}",
         endpoint="nobody",
