@@ -64,7 +64,7 @@ ENDPOINT: dict[str, Any] = {
 
 
 def read(value: object) -> DeploymentFile:
-    found = read_file(value, Path("/work"))
+    found = read_file(value, Path("/project"))
     assert isinstance(found, DeploymentFile)
     return found
 
@@ -77,7 +77,7 @@ def test_the_order_of_keys_means_nothing(order: list[str]) -> None:
 def test_a_deployment_is_read_whole() -> None:
     found = read(DEPLOYMENT)
     assert (found.name, found.endpoint, str(found.model.ref if found.model else "")) == ("blue", "bank", "bank:3")
-    assert found.code is not None and (found.code.folder, found.code.entry) == ("/work/src", "app/score.py")
+    assert found.code is not None and (found.code.folder, found.code.entry) == ("/project/src", "app/score.py")
     assert found.environment is not None and json.loads(found.environment.conda or "") == {"dependencies": ["python=3.11"]}
     assert found.variables == {"A": "text", "N": "1", "EMPTY": ""}
     assert (found.instance_type, found.instance_count, found.insights) == ("Standard_DS3_v2", 2, True)
@@ -212,7 +212,7 @@ JSON = st.recursive(
 @given(st.sampled_from(sorted({*DEPLOYMENT, *ENDPOINT, "identity", "resources"})), JSON, st.booleans())
 def test_any_value_is_read_or_refused_by_name(key: str, value: object, of_endpoint: bool) -> None:
     try:
-        read_file({**(ENDPOINT if of_endpoint else DEPLOYMENT), key: value}, Path("/work"))
+        read_file({**(ENDPOINT if of_endpoint else DEPLOYMENT), key: value}, Path("/project"))
     except FieldError as problem:
         assert problem.message
 
@@ -220,7 +220,7 @@ def test_any_value_is_read_or_refused_by_name(key: str, value: object, of_endpoi
 @given(JSON)
 def test_any_document_is_read_or_refused_by_name(value: object) -> None:
     try:
-        read_file(value, Path("/work"))
+        read_file(value, Path("/project"))
     except FieldError as problem:
         assert problem.message
 
