@@ -301,16 +301,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._part == _DEAF
 
 
-def reporting(refused: Refused) -> type[BoundedProtocol]:
-    """The protocol for a server that counts its refusals."""
-
-    class Reporting(BoundedProtocol):
-        def refused(self, status: int, reason: str) -> None:
-            refused(status, reason)
-
-    return Reporting
-
-
 class _Patient:
     """A transport whose end leaves the client the time to read what was sent: bytes that nobody has read when a socket is
     closed reset the connection, and the answer with it."""

@@ -25,10 +25,10 @@ _SERVER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from telemetry_live import *
-from opsml_cli.http_protocol import reporting
 app = ScoringApp("bank")
-app.routing = Routing((PRIMARY.encode(),), {"blue": Live("blue", "r1", "elders", "1", Elders(), ("yes",))}, {}, {"blue": 100})
-with serving(lambda port: Guard(app, loopback_names(port), app.refused), http=reporting(app.refused)) as port:
+app.routing = Routing((PRIMARY.encode(),), {"blue": elders()}, {}, {"blue": 100})
+laned = Laned(app)
+with serving(laned.guard, http=laned.protocol) as port:
     print(port, flush=True)
     sys.stdin.read()
 """
