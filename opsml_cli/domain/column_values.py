@@ -68,8 +68,13 @@ def fitting_value(value: object, kind: str) -> object:
             return value
         return bool(value) if isinstance(value, int | float) and value in (0, 1) else WRONG
     if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return str(value)
+        return number_text(value)
     return WRONG
+
+
+def number_text(value: float) -> str:
+    """A finite number as the text of a category: 10001 and 10001.0 are one code, whatever a writer of JSON made of it."""
+    return repr(value) if isinstance(value, float) and not value.is_integer() else str(int(value))
 
 
 def _from_text(value: str, kind: str) -> object:

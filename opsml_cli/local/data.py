@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.content.folders import hash_folder, hash_parts, read_parts
 from opsml_cli.domain import names
-from opsml_cli.domain.data import DataAsset, DataProfile, DataType, RegisterData, Registered
+from opsml_cli.domain.data import ColumnType, DataAsset, DataProfile, DataType, RegisterData, Registered
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError, UsageError
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.local import annotations as notes
@@ -181,13 +181,21 @@ class LocalData:
         path = self._blobs.path(asset.sha256)
         return sample_rows(path, asset.profile, rows, seed, f"{asset.name}:{asset.version}")
 
-    def frame(self, ref: AssetRef, *, columns: Sequence[str] | None = None, max_rows: int | None = None) -> pd.DataFrame:
+    def frame(
+        self,
+        ref: AssetRef,
+        *,
+        columns: Sequence[str] | None = None,
+        max_rows: int | None = None,
+        types: Mapping[str, ColumnType] | None = None,
+    ) -> pd.DataFrame:
         """The asset's table as a frame; see `tables.read_frame`."""
         from opsml_cli.tables import read_frame
 
         asset = self._table(ref)
         path = self._blobs.path(asset.sha256)
-        return read_frame(path, asset.profile, columns=columns, max_rows=max_rows, name=f"{asset.name}:{asset.version}")
+        name = f"{asset.name}:{asset.version}"
+        return read_frame(path, asset.profile, columns=columns, max_rows=max_rows, name=name, types=types)
 
     def locate(self, ref: AssetRef) -> tuple[Path, DataAsset]:
         """Where the content lies (a file without suffix, or a folder), and the asset with its profile."""

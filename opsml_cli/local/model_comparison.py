@@ -8,7 +8,7 @@ from opsml_cli.domain.comparison import CompareModels, Comparison
 from opsml_cli.domain.data import DataAsset
 from opsml_cli.domain.errors import NotFoundError
 from opsml_cli.domain.model import Model
-from opsml_cli.local.own_models import loaded
+from opsml_cli.local.own_models import loaded, reading_types
 from opsml_cli.local.row_source import read_source
 
 if TYPE_CHECKING:
@@ -22,10 +22,11 @@ def compare(models: LocalModels, data: LocalData, spec: CompareModels) -> Compar
 
     both = [models.verified(ref) for ref in (spec.a, spec.b)]
     scorers = [loaded(model, "its probabilities cannot be compared") for model in both]
-    frame, asset = read_source(data, spec.data)
-    found = comparing.compare(
-        scorers[0], scorers[1], frame, target=spec.target_column or scorers[0].target, metric=spec.metric, seed=spec.seed
-    )
+    types = [reading_types(scorer) for scorer in scorers]
+    frame, asset = read_source(data, spec.data, types[0])
+    other = frame if types[1] == types[0] else read_source(data, spec.data, types[1])[0]
+    target = spec.target_column or scorers[0].target
+    found = comparing.compare(scorers[0], scorers[1], (frame, other), target=target, metric=spec.metric, seed=spec.seed)
     a, b = (_shown(model) for model in both)
     return Comparison(
         a=a,

@@ -9,7 +9,7 @@ from opsml_cli.domain.explanation import Contribution, ExplainModel, Explanation
 from opsml_cli.domain.fields import did_you_mean
 from opsml_cli.domain.job import TableSource
 from opsml_cli.domain.report import ColumnShare, Dependence
-from opsml_cli.local.own_models import loaded
+from opsml_cli.local.own_models import loaded, reading_types
 from opsml_cli.local.row_source import read_source
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def explain(models: LocalModels, data: LocalData, spec: ExplainModel) -> Explana
     model = models.verified(spec.model)
     scorer = loaded(model, "its columns cannot be told apart from outside")
     label = _label(scorer, spec.label)
-    frame, _ = read_source(data, spec.data or _training_data(model))
+    frame, _ = read_source(data, spec.data or _training_data(model), reading_types(scorer))
     if not len(frame):
         raise InvalidInputError("the data has no row to see the model against", fix="--data with rows such as the model meets")
     try:

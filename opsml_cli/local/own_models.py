@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain.data import ColumnType
 from opsml_cli.domain.errors import UnsupportedError
 from opsml_cli.domain.model import Model
 
@@ -23,3 +24,21 @@ def loaded(model: Model, otherwise: str) -> TabularModel:
         )
     folder = Path(model.path)
     return scoring.load(str(scorers.own_data(folder, scorers.read_description(folder))))
+
+
+# Whole numbers in training may be broken ones in other rows.
+_READ_AS = {
+    "integer": ColumnType.NUMBER,
+    "number": ColumnType.NUMBER,
+    "boolean": ColumnType.BOOLEAN,
+    "datetime": ColumnType.DATETIME,
+    "string": ColumnType.STRING,
+}
+
+
+def reading_types(model: TabularModel) -> dict[str, ColumnType]:
+    """What a table's columns are read as for this model: its own columns, and the target where its classes are text."""
+    types = {str(column["name"]): _READ_AS[column["type"]] for column in model.columns}
+    if any(isinstance(label, str) for label in model.classes):
+        types[model.target] = ColumnType.STRING
+    return types

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.data import DataAsset, RegisterData
+from opsml_cli.domain.data import ColumnType, DataAsset, RegisterData
 from opsml_cli.domain.errors import InvalidInputError, NotFoundError
 from opsml_cli.domain.job import TableSource
 from opsml_cli.domain.names import AssetRef
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     from opsml_cli.local.data import LocalData
 
 
-def read_source(data: LocalData, source: TableSource) -> tuple[pd.DataFrame, DataAsset]:
-    """The frame, and the asset that it is or would be. NotFoundError; InvalidInputError for what is no table."""
+def read_source(data: LocalData, source: TableSource, types: Mapping[str, ColumnType]) -> tuple[pd.DataFrame, DataAsset]:
+    """The frame, and the asset that it is or would be. The columns that `types` names are read as that, whatever these rows
+    look like. NotFoundError; InvalidInputError for what is no table."""
     from opsml_cli.tables import read_frame
 
     if source.asset is not None:
         asset = data.get(source.asset)
-        return data.frame(AssetRef(asset.name, asset.version)), asset
+        return data.frame(AssetRef(asset.name, asset.version), types=types), asset
     path = Path(source.path or "").expanduser()
     if not path.exists():
         raise NotFoundError(f"no file or folder {source.path}", fix="check the path; opsml data list shows assets")
@@ -31,4 +33,4 @@ def read_source(data: LocalData, source: TableSource) -> tuple[pd.DataFrame, Dat
     asset = data.register(RegisterData("rows", str(path), dry_run=True), Silent()).asset
     if asset.profile is None:
         raise InvalidInputError(f"{source.path} is no table", fix="give a CSV, Parquet or JSON lines file")
-    return read_frame(path, asset.profile, name=str(source.path)), asset
+    return read_frame(path, asset.profile, name=str(source.path), types=types), asset

@@ -117,18 +117,25 @@ def end(store: Store, name: str, status: JobState, error: str | None) -> JobStat
 
 
 def _tables(spec: AutoMLSpec, data: LocalData) -> Tables:
-    """The job's rows, typed by the training data's profile."""
+    """The job's rows. All are typed by the training data's profile: what other rows look like changes nothing."""
+    from opsml_cli.domain.data import ColumnType
     from opsml_cli.local.automl.events import Tables
 
-    def frame(source: TableSource | None) -> Any:
-        return None if source is None or source.asset is None else data.frame(source.asset)
-
     assert spec.data.asset is not None
+    profile = data.locate(spec.data.asset)[1].profile
+    types = {column.name: column.type for column in profile.columns} if profile is not None else {}
+    # Whole numbers in training may be broken ones in other rows; a column without a value says nothing.
+    wider = {ColumnType.INTEGER: ColumnType.NUMBER, ColumnType.EMPTY: ColumnType.STRING}
+    types = {name: wider.get(kind, kind) for name, kind in types.items()}
+
+    def frame(source: TableSource | None) -> Any:
+        return None if source is None or source.asset is None else data.frame(source.asset, types=types)
+
     return Tables(
-        train=frame(spec.data),
+        train=data.frame(spec.data.asset),
         validation=frame(spec.validation_data),
         test=frame(spec.test_data),
-        profile=data.locate(spec.data.asset)[1].profile,
+        profile=profile,
     )
 
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opsml_cli.domain.data import ColumnType
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.tables import jsonlines
 from opsml_cli.tables.delimited import NotUtf8Error
-from opsml_cli.tables.frames import as_kind
+from opsml_cli.tables.frames import MisfitError, as_kind
+from opsml_cli.tables.json_values import from_arrow, from_text, from_typed_text
 from opsml_cli.tables.profile import column_types
 from opsml_cli.tables.rows import Row, request_rows, to_rows
 from opsml_cli.tables.table import Table, open_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+KINDS: Mapping[str, ColumnType] = {
+    "integer": ColumnType.INTEGER,
+    "number": ColumnType.NUMBER,
+    "boolean": ColumnType.BOOLEAN,
+    "datetime": ColumnType.DATETIME,
+    "string": ColumnType.STRING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,12 @@ class Block:
 
 
 class BlockReader:
-    """The table at `location`, which errors call `name`. Text columns are typed over the whole file, as `read_rows` types
-    them; JSON values stay as they are. InvalidInputError when it is empty, unsound or no table."""
+    """The table at `location`, which errors call `name`. `types` are those of the columns that the model wants: text is read
+    as that. Text columns that it does not name are typed over the whole file, as `read_rows` types them; JSON values stay
+    as they are. InvalidInputError when it is empty, unsound or no table."""
 
-    def __init__(self, location: Path, name: str) -> None:
-        self._path, self._name = location, name
+    def __init__(self, location: Path, name: str, types: Mapping[str, str] | None = None) -> None:
+        self._path, self._name, self._types = location, name, types or {}
         self._table = open_table(location, name=name) if not _is_json(location, name) else None
         self._form = None if self._table is not None else _form(location, name)
 
@@ -71,15 +83,18 @@ class BlockReader:
 
     def _typed(self, table: Table, wanted: tuple[str, ...], size: int, start: int) -> Iterator[Block]:
 
+        wanted = wanted or table.columns[:1]
+        known = {name: kind for name in wanted if (kind := KINDS.get(self._types.get(name, ""))) is not None}
+        unknown = tuple(name for name in wanted if name not in known)
         while True:
             try:
-                kinds = column_types(table, wanted or table.columns[:1])
+                kinds = known | (column_types(table, unknown) if unknown else {})
                 break
             except NotUtf8Error as other:
                 table = table.reencoded(other.path, other.encoding)
         held: list[pa.RecordBatch] = []
         count, first, skip = 0, start, start
-        for batch in table.batches(wanted or table.columns[:1]):
+        for batch in table.batches(wanted):
             if skip >= batch.num_rows:
                 skip -= batch.num_rows
                 continue
@@ -90,12 +105,38 @@ class BlockReader:
                 held.append(taken)
                 count += taken.num_rows
                 if count == size:
-                    yield Block(first, count, self._columns(held, kinds))
+                    yield self._block(first, held, kinds)
                     held, first, count = [], first + count, 0
         if count:
-            yield Block(first, count, self._columns(held, kinds))
+            yield self._block(first, held, kinds)
 
-    def _columns(self, held: Sequence[pa.RecordBatch], kinds: dict[str, Any]) -> pa.RecordBatch:
+    def _block(self, first: int, held: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnType]) -> Block:
+        count = sum(batch.num_rows for batch in held)
+        try:
+            return Block(first, count, self._columns(held, kinds))
+        except MisfitError as misfit:
+            if misfit.column not in self._types:
+                raise
+            # The model says which row it is, and what it expects.
+            return Block(first, count, None, tuple(self._listed(held, kinds, first)))
+
+    def _listed(self, held: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnType], first: int) -> Iterator[Row]:
+        """JSON rows, in which what does not fit its column is text as it was written."""
+        names = held[0].schema.names
+        for batch in held:
+            columns = [self._values(array, name, kinds[name], first) for name, array in zip(names, batch.columns, strict=True)]
+            first += batch.num_rows
+            yield from (dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+    def _values(self, array: pa.Array, column: str, kind: ColumnType, first: int) -> list[object]:
+        import pyarrow as pa
+
+        wanted = self._types.get(column)
+        if not pa.types.is_string(array.type):
+            return from_arrow(array, wanted, column, self._name, first)
+        return from_typed_text(array, kind, column, self._name) if wanted is None else from_text(array, wanted)
+
+    def _columns(self, held: Sequence[pa.RecordBatch], kinds: Mapping[str, ColumnType]) -> pa.RecordBatch:
         import pyarrow as pa
 
         names = held[0].schema.names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from opsml_cli.domain.column_values import number_text
 from opsml_cli.domain.data import ColumnProfile, ColumnType, ValueCount
 from opsml_cli.tables.convert import TRIED, converted, kind_of, plain
 from opsml_cli.tables.sketch import DistinctSketch, mixed
@@ -219,6 +220,8 @@ def as_text(array: pa.Array) -> pa.Array:
         return array
     if pa.types.is_timestamp(array.type):
         return pc.strftime(array, format="%Y-%m-%dT%H:%M:%S")
+    if pa.types.is_floating(array.type):
+        return pa.array([None if value is None else number_text(value) for value in array.to_pylist()], pa.string())
     return pc.cast(array, pa.string())
 
 

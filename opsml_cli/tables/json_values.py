@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from opsml_cli.domain.column_values import BOOLEANS, INTEGER_TEXT, NUMBER_TEXT
+from opsml_cli.domain.column_values import BOOLEANS, INTEGER_TEXT, NUMBER_TEXT, number_text
 from opsml_cli.domain.data import ColumnType
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.tables.convert import MISSING, converted
@@ -74,7 +74,7 @@ def _json(value: object, *, texts: bool, whole: bool) -> object:  # noqa: PLR091
                 return None
             raise ValueError(f"{value} is no JSON value")
         if texts:
-            return str(value)
+            return number_text(float(value))
         return int(value) if whole and value == int(value) else float(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()

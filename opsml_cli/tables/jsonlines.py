@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from opsml_cli.domain.column_values import number_text
 from opsml_cli.domain.errors import InvalidInputError
 from opsml_cli.tables.content import open_content
 from opsml_cli.tables.formats import TableFormat
@@ -143,4 +145,6 @@ def _array(values: list[object]) -> pa.Array:
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, float) and math.isfinite(value):
+        return number_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -89,7 +89,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> OwnModel:
 
 
 def batches(path: Path, model: OwnModel, place: Place = Place()) -> list[MiniBatch]:  # noqa: B008 - frozen
-    return list(RowBatches([InputFile(path, path.name)], model.columns, place))
+    return list(RowBatches([InputFile(path, path.name)], model.types, place))
 
 
 CELLS = {
@@ -140,7 +140,7 @@ def test_a_broken_line_and_a_file_without_rows_are_mini_batches_that_fail(tmp_pa
     (tmp_path / "a.csv").write_text("age,job,balance\n" + "1,x,1\n" * 5 + "1,x\n")
     (tmp_path / "b.csv").write_text("age,job,balance\n")
     files = [InputFile(tmp_path / name, name) for name in ("a.csv", "b.csv")]
-    found = list(RowBatches(files, model.columns, Place()))
+    found = list(RowBatches(files, model.types, Place()))
     assert "line 7" in (found[-2].broken or "")
     assert found[-1].broken == "b.csv has no rows"
 

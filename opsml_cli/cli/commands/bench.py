@@ -115,10 +115,11 @@ def bench(
 
 
 def _rows(session: Session, endpoint: str, deployment: str | None, source: str | None, sample: int) -> Sequence[Row]:
-    if source is not None:
-        from opsml_cli.tables import read_rows
-
-        return read_rows(source)
     from opsml_cli.services import score as scoring
 
-    return scoring.sample(session.workspace, scoring.Target(endpoint, deployment), sample)
+    target = scoring.Target(endpoint, deployment)
+    if source is not None:
+        from opsml_cli.cli.input_rows import input_rows
+
+        return input_rows(session, source, target)
+    return scoring.sample(session.workspace, target, sample)

@@ -165,8 +165,8 @@ def explain(
     if sample is not None:
         rows = scoring.sample(session.workspace, scoring.Target(model=ref), sample)
     elif source is not None:
-        from opsml_cli.tables import read_rows
+        from opsml_cli.cli.input_rows import input_rows
 
-        rows = read_rows(source)
+        rows = input_rows(session, source, scoring.Target(model=ref))
     given = None if data is None else table_source(data)
     return session.workspace.models.explain(ExplainModel(ref, rows, given, label, top, seed))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    _Both = tuple[tuple[scoring.TabularModel, pd.DataFrame], tuple[scoring.TabularModel, pd.DataFrame]]
 
 _FEWEST_ROWS = 10
 _MOST_CELLS = 20_000_000  # rows times resamples
@@ -63,14 +64,22 @@ class _Answers:
 
 
 def compare(
-    a: scoring.TabularModel, b: scoring.TabularModel, frame: pd.DataFrame, *, target: str, metric: str | None, seed: int
+    a: scoring.TabularModel,
+    b: scoring.TabularModel,
+    frames: tuple[pd.DataFrame, pd.DataFrame],
+    *,
+    target: str,
+    metric: str | None,
+    seed: int,
 ) -> Found:
-    """Rows without a target are left out. InvalidInputError when the models or rows do not fit together."""
+    """`frames` are the same rows, read as `a` and as `b` take them. Rows without a target are left out. InvalidInputError
+    when the models or rows do not fit together."""
     import numpy as np
 
     if a.task != b.task:
         raise InvalidInputError(f"the models do not answer the same question: {a.task} and {b.task}")
     wanted = metric_names.resolve(metric, Task(a.task))
+    frame = frames[0]
     if target not in frame.columns:
         raise InvalidInputError(
             f"the data has no column {target!r}",
@@ -78,10 +87,11 @@ def compare(
             fix="--target-column COLUMN",
         )
     present = ~np.array([scoring.is_missing(value) for value in frame[target].tolist()], dtype=bool)
-    frame = frame[present].reset_index(drop=True)
+    frame, other = (each[present].reset_index(drop=True) for each in frames)
     if len(frame) < _FEWEST_ROWS:
         raise InvalidInputError(f"{len(frame)} rows with a target are too few to compare; at least {_FEWEST_ROWS} are needed")
-    measures = _regression(a, b, frame, target) if a.task == "regression" else _classification(a, b, frame, target)
+    both = ((a, frame), (b, other))
+    measures = _regression(both, target) if a.task == "regression" else _classification(both, target)
     everything = np.arange(len(frame))
     whole = [measure.every(everything) for measure in measures]
     for found in whole:
@@ -104,9 +114,10 @@ def _encoded(model: scoring.TabularModel, frame: pd.DataFrame) -> Floats:
         raise InvalidInputError(str(error), fix="give rows with the columns that both models were trained on") from error
 
 
-def _regression(a: scoring.TabularModel, b: scoring.TabularModel, frame: pd.DataFrame, target: str) -> list[_Answers]:
+def _regression(both: _Both, target: str) -> list[_Answers]:
     import numpy as np
 
+    frame = both[0][1]
     try:
         truth = np.array([scoring.number_of(value) for value in frame[target].tolist()], dtype=np.float64)
     except scoring.UnfitError as error:
@@ -115,15 +126,13 @@ def _regression(a: scoring.TabularModel, b: scoring.TabularModel, frame: pd.Data
         raise InvalidInputError(f"the target column {target!r} holds infinite values")
     span = float(truth.max() - truth.min())
 
-    def measuring(model: scoring.TabularModel) -> _Answers:
-        return _Answers(truth, model.values(_encoded(model, frame))[:, None], None, None, span)
-
-    return [measuring(a), measuring(b)]
+    return [_Answers(truth, model.values(_encoded(model, rows))[:, None], None, None, span) for model, rows in both]
 
 
-def _classification(a: scoring.TabularModel, b: scoring.TabularModel, frame: pd.DataFrame, target: str) -> list[_Answers]:
+def _classification(both: _Both, target: str) -> list[_Answers]:
     import numpy as np
 
+    (a, frame), (b, _) = both
     names = [scoring.category_text(label) for label in a.classes]
     others = [scoring.category_text(label) for label in b.classes]
     if sorted(names) != sorted(others):
@@ -141,12 +150,12 @@ def _classification(a: scoring.TabularModel, b: scoring.TabularModel, frame: pd.
     truth = np.array([places[label] for label in labels], dtype=np.int64)
     positive = a.positive_index
 
-    def measuring(model: scoring.TabularModel, order: list[str]) -> _Answers:
-        answer = model.probabilities(_encoded(model, frame))[:, [order.index(name) for name in names]]
+    measured = []
+    for (model, rows), order in zip(both, (names, others), strict=True):
+        answer = model.probabilities(_encoded(model, rows))[:, [order.index(name) for name in names]]
         chosen = evaluation.labels(answer, model.threshold, positive)
-        return _Answers(truth, answer, chosen, positive, 0.0)
-
-    return [measuring(a, names), measuring(b, others)]
+        measured.append(_Answers(truth, answer, chosen, positive, 0.0))
+    return measured
 
 
 def _identical(frame: pd.DataFrame) -> NDArray[np.int64]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.contract import BadRequest
 from opsml_cli.domain.errors import ContractError, InvalidInputError
+from opsml_cli.domain.mlflow_signature import KINDS
 from opsml_cli.local.batch import lines
 from opsml_cli.local.batch.minibatch import MiniBatch, MiniBatchError
 from opsml_cli.local.batch.own_model import refusal
@@ -65,8 +66,9 @@ def _plain(results: list[Any]) -> list[Any]:
     return [next(iter(each.values())) if isinstance(each, dict) else each[0] for each in results] if alone else results
 
 
-def columns_of(folder: Path) -> tuple[str, ...] | None:
-    """The columns that the folder's signature names, read without its code; None: not a plain table of named columns."""
+def types_of(folder: Path) -> Mapping[str, str] | None:
+    """The columns that the folder's signature names, with the types of their JSON values, read without its code; None: not a
+    plain table of named columns."""
     from opsml_cli.local.serving.scorers import read_description
 
     signature = read_description(folder).get("signature") or {}
@@ -74,6 +76,10 @@ def columns_of(folder: Path) -> tuple[str, ...] | None:
         entries = json.loads(signature.get("inputs") or "[]")
     except (ValueError, TypeError, AttributeError):
         return None
-    named = [str(each["name"]) for each in entries if isinstance(each, dict) and each.get("name")]
+    named = {
+        str(each["name"]): KINDS.get(str(each.get("type")), "")
+        for each in entries
+        if isinstance(each, dict) and each.get("name")
+    }
     tensors = any(isinstance(each, dict) and each.get("type") == "tensor" for each in entries)
-    return tuple(named) if named and len(named) == len(entries) and not tensors else None
+    return named if named and len(named) == len(entries) and not tensors else None

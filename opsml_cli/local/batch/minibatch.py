@@ -5,7 +5,7 @@ the same mini-batches in the same order, so a run that was killed goes on behind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,10 +86,10 @@ def of_files(files: Sequence[InputFile], size: int, place: Place) -> Iterator[Mi
 
 
 class RowBatches:
-    """What a model is handed. `columns`: those that it reads (None: all)."""
+    """What a model is handed. `types`: of the columns that it reads (None: all of the file's)."""
 
-    def __init__(self, files: Sequence[InputFile], columns: Sequence[str] | None, place: Place) -> None:
-        self._files, self._columns, self._place = files, columns, place
+    def __init__(self, files: Sequence[InputFile], types: Mapping[str, str] | None, place: Place) -> None:
+        self._files, self._types, self._place = files, types, place
         self._skipped: set[int] = set()
 
     def skip(self, index: int) -> None:
@@ -106,8 +106,9 @@ class RowBatches:
             start = self._place.row if index == self._place.index else 0
             rows = start
             try:
-                reader = BlockReader(file.path, file.label)
-                for block in reader.blocks(self._columns, BLOCK_ROWS, start):
+                reader = BlockReader(file.path, file.label, self._types)
+                columns = None if self._types is None else tuple(self._types)
+                for block in reader.blocks(columns, BLOCK_ROWS, start):
                     if index in self._skipped:
                         break
                     rows += block.rows

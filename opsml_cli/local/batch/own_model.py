@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ class OwnModel:
 
         self._scorer = scorers.OwnScorer(scorers.own_data(folder, scorers.read_description(folder)))
         self.columns: tuple[str, ...] = self._scorer.schema.names
+        self.types: Mapping[str, str] = {column.name: column.type for column in self._scorer.schema.columns}
         self.target: str | None = self._scorer.model.target
 
     def results(self, batch: MiniBatch) -> list[Any]:

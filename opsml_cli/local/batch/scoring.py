@@ -140,14 +140,14 @@ class Scoring:
 
             own = OwnModel(folder)
             self._tell_target(own.target)
-            batches = RowBatches(self._files, own.columns, place)
+            batches = RowBatches(self._files, own.types, place)
             if workers == 1:
                 return batches, lambda: InProcess(own), 1
             begin |= {"kind": "own", "model": str(folder)}
             return batches, lambda: WorkerProcess(begin, settings.timeout, environment), workers
-        from opsml_cli.local.batch.hosted import HostedModel, columns_of
+        from opsml_cli.local.batch.hosted import HostedModel, types_of
 
-        batches, model = RowBatches(self._files, columns_of(folder), place), self._model
+        batches, model = RowBatches(self._files, types_of(folder), place), self._model
         return batches, lambda: HostedModel(self._root, model, settings.timeout, say), workers
 
     def _named(self, files: Sequence[InputFile]) -> Sequence[InputFile]:
