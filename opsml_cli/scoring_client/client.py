@@ -62,6 +62,7 @@ class ScoringClient:
         self._path = place.path or "/score"
         self._dialect = dialect
         self._document: Mapping[str, Any] | None = None
+        self._aborted = False
         if place.scheme == "https":
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 place.hostname or "", place.port, timeout=TIMEOUT_SECONDS, context=address.trust
@@ -250,6 +251,11 @@ class ScoringClient:
     def _began(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """Send a request and read the head of its answer."""
         try:
+            if self._connection.sock is None:
+                self._connection.connect()
+            # Whoever aborts sets this first, and looks for a socket then: one of the two is seen.
+            if self._aborted:
+                raise ConnectionAbortedError("it was ended from here")
             try:
                 self._connection.request(method, path, body, dict(headers))
             except (BrokenPipeError, ConnectionResetError):
@@ -264,9 +270,10 @@ class ScoringClient:
             ) from error
 
     def abort(self) -> None:
-        """End whatever waits on this connection, from another thread."""
+        """End whatever waits on this connection, from another thread, and whatever would begin."""
         import socket
 
+        self._aborted = True
         found = self._connection.sock
         if found is not None:
             with suppress(OSError):

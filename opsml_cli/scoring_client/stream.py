@@ -191,6 +191,8 @@ class EndpointScorer:
     def _delivered(self, client: ScoringClient, body: bytes) -> Answer:
         """The answer to a request, which goes out again when that is safe, after a pause."""
         for attempt in count(1):
+            if self._stop.is_set():
+                break
             attempts = ATTEMPTS if self._answered else ATTEMPTS_AT_FIRST
             asked_for = None
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -224,4 +225,22 @@ def test_leaving_early_ends_what_is_under_way(serve: Any) -> None:
             except WorkFailedError as error:
                 raise RuntimeError from error
     assert time.monotonic() - began < 10
+    release.set()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_leaving_at_any_moment_ends_what_is_under_way(serve: Any, seed: int) -> None:
+    """From before the first connection to long after the requests are out."""
+    chance = random.Random(seed)
+    release = threading.Event()
+    _, uri = serve(lambda rows, number: doubled(rows, number) if number == 1 or release.wait(60) else [])
+    for _ in range(25):
+        scorer = EndpointScorer(Address("bank", uri, "key"), Dialect.AUTOML_V2, ScorePlan(parallel=3))
+        leaving = threading.Timer(chance.random() ** 3 * 0.05, scorer.__exit__)
+        began = time.monotonic()
+        leaving.start()
+        with pytest.raises(WorkFailedError), scorer:
+            list(scorer.score(batches(100)))
+        leaving.join()
+        assert time.monotonic() - began < 20
     release.set()
