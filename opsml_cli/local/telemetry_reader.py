@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from opsml_cli.local.telemetry import SUFFIX
 
 _NEAR = 1 << 15  # bytes: bisecting further costs more than reading the lines
+_PIECE = 1 << 20  # bytes read at once
 _USUAL_LINE = 300
 _LONGEST_LINE = 1 << 16  # bytes; our own lines have a few hundred, so a longer one is damage
 
@@ -105,14 +106,30 @@ def between(segment: Path, start: int, stop: int | None) -> Iterator[Entry]:
         yield entry
 
 
-def values_between(segment: Path, start: int, stop: int | None) -> list[list[Any]] | None:
-    """The same as lists, as they were written, many times faster; None where anything but sound requests is among them."""
+def pieces(segment: Path, start: int, stop: int | None) -> Iterator[tuple[int, int]]:
+    """Byte ranges of bounded size that a segment from `start` until `stop` (None: its end) falls into, each of whole lines; a
+    line that is not whole yet, or is too long to be ours, is left out."""
+    with segment.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size if stop is None else stop
+        while start < end:
+            file.seek(start)
+            content = file.read(min(_PIECE, end - start))
+            length = content.rfind(b"\n") + 1
+            if not content or (not length and start + len(content) >= end):
+                return
+            if length:
+                yield start, start + length
+            start += length or len(content)
+
+
+def values_between(segment: Path, start: int, stop: int) -> list[list[Any]] | None:
+    """The entries of a piece as lists, as they were written, many times faster; None where anything but sound requests is
+    among them."""
     import orjson
 
     with segment.open("rb") as file:
         file.seek(start)
-        content = file.read() if stop is None else file.read(stop - start)
-    content = content[: content.rfind(b"\n") + 1].rstrip(b"\n")
+        content = file.read(stop - start).rstrip(b"\n")
     try:
         # A line's end is never within a text: JSON writes it otherwise.
         found = orjson.loads(b"[" + content.replace(b"\n", b",") + b"]")

@@ -77,6 +77,10 @@ class Window:
                 self._count(self._bucket(moment), some, failed)
 
     def _read_lines(self, segment: Path, start: int, stop: int | None) -> None:
+        for first, end in telemetry_reader.pieces(segment, start, stop):
+            self._read_piece(segment, first, end)
+
+    def _read_piece(self, segment: Path, start: int, stop: int) -> None:
         values = telemetry_reader.values_between(segment, start, stop)
         if values is not None:
             for began, deployment, status, duration, _, _, _ in values:
