@@ -80,7 +80,8 @@ def _property(column: Column) -> Document:
     if column.type == "integer":
         answer["format"] = "int64"
     if column.categories and column.type == "string":
-        answer["enum"] = list(column.categories)
+        # Other values are taken too, which an enum would deny; Swagger 2.0 has no 'any of'.
+        answer["description"] = f"Values seen in training: {json.dumps(list(column.categories))}; others follow the model"
     if column.example is not None:
         answer["example"] = column.example
     return answer | training_range(column)

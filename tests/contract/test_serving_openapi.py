@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 import schemathesis
 from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from telemetry_live import PRIMARY, scoring_server
@@ -37,6 +38,8 @@ def test_generated_requests_are_answered_as_documented(address: str, version: st
     schema = schemathesis.openapi.from_dict(found)
     schema.config.update(base_url=address)
     schema.config.generation.update(modes=[mode])
+    # Swagger 2.0 has no 'any of': it gives each column its one type, and the server takes the text "41" for 41 as well.
+    excluded = [negative_data_rejection] if version == "2" else []
     for result in schema.get_all_operations():
         operation = result.ok()
 
@@ -45,7 +48,7 @@ def test_generated_requests_are_answered_as_documented(address: str, version: st
         )
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def one(case: schemathesis.Case) -> None:
-            case.call_and_validate(headers={"Authorization": f"Bearer {PRIMARY}"})
+            case.call_and_validate(headers={"Authorization": f"Bearer {PRIMARY}"}, excluded_checks=excluded)
 
         one()
 
