@@ -11,6 +11,7 @@ from when a request was due: a server that stalls cannot hide it.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import re
@@ -180,6 +181,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float)
     options = parser.parse_args()
+    gc.disable()  # a pause of the client's own is none of the server's
     request = request_bytes(options.port, options.path, options.body.read_bytes(), os.environ.get("ENDPOINT_KEY"))
     client = Client(options.port, request, options.clients)
     figures = client.closed(options.seconds) if options.rate is None else client.open(options.seconds, options.rate)

@@ -87,10 +87,13 @@ class Digest:
         if max(statuses) >= 400:
             self._failed += [record[0] + record[3] / 1000.0 for record in records if is_failure(record[2])]
         for name in set(deployments):
+            # Sorted piece by piece: sorting a whole block at once would keep the event loop waiting for milliseconds.
             self._durations.setdefault(name, []).extend(
-                durations
-                if deployments.count(name) == len(durations)
-                else [duration for each, duration in zip(deployments, durations, strict=True) if each == name]
+                sorted(
+                    durations
+                    if deployments.count(name) == len(durations)
+                    else [duration for each, duration in zip(deployments, durations, strict=True) if each == name]
+                )
             )
 
     def drop(self, moment: float, requests: int) -> None:

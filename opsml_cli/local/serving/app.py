@@ -82,6 +82,8 @@ class ScoringApp:
         self._pending = 0
         self._bodies = Bodies(self.limits)
         self._threads = ThreadPoolExecutor(self.limits.threads, thread_name_prefix="score")
+        # Threads that share Python's lock only hinder each other: what is soon done goes one by one.
+        self._soon = ThreadPoolExecutor(1, thread_name_prefix="soon")
         self._tasks: set[asyncio.Task[None]] = set()
         self._documents = Documents(endpoint)
 
@@ -241,7 +243,8 @@ class ScoringApp:
         size = len(body)
         self._pending += size
         loop = asyncio.get_running_loop()
-        work = self._threads.submit(self._answer, live, body)
+        soon = getattr(live.scorer, "quick", False) and size <= self.limits.soon_bytes
+        work = (self._soon if soon else self._threads).submit(self._answer, live, body)
 
         def done() -> None:
             self._in_flight -= 1

@@ -12,7 +12,8 @@ from opsml_cli.local.serving.admission import Refused
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one server process; sizes in bytes. `inline_bytes`: bodies up to this size are scored on the event loop
-    when the model is quick; larger ones, and slow models, in one of `threads` threads. `in_flight` requests are answered at
+    when the model is quick, those up to `soon_bytes` one by one in a thread; larger ones, and slow models, in one of
+    `threads` threads. `in_flight` requests are answered at
     once, with bodies of `pending_bytes`; bodies that are still coming have `arriving_bytes`."""
 
     body_bytes: int = 10 * 2**20
@@ -22,7 +23,8 @@ class Limits:
     pending_bytes: int = 128 * 2**20
     arriving_bytes: int = 256 * 2**20
     inline_bytes: int = 16 * 1024
-    threads: int = 4
+    soon_bytes: int = 2**20
+    threads: int = 2
 
 
 @dataclass(slots=True)

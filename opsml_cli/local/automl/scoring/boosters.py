@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .leaf_sets import LeafSets, sets_of
+
+_MANY = 256  # rows from which on sets of leaves are worth their making
 _PARALLEL = 128  # rows from which on cores share the work
+_PARALLEL_SETS = 4096  # where it is done by sets of leaves
 
 
 def _shared_library() -> tuple[ctypes.CDLL, ctypes.PyDLL]:
@@ -54,6 +58,8 @@ class Booster:
         self.outputs = outputs
         self.width = width
         self._kind = ctypes.c_int(kind)
+        self._text: str | None = text  # until many rows come
+        self._sets: LeafSets | None = None
         self._handle = ctypes.c_void_p()
         iterations = ctypes.c_int()
         self._check(
@@ -92,6 +98,22 @@ class Booster:
 
     def matrix(self, matrix: np.ndarray, threads: int = 0) -> np.ndarray:
         """(rows, outputs) for a C-ordered float64 matrix."""
+        if len(matrix) >= _MANY:
+            sets = self.sets()
+            if sets is not None:
+                return sets(matrix)
+        return self._trees(matrix, threads)
+
+    def sets(self) -> LeafSets | None:
+        """Made when many rows come for the first time."""
+        if self._text is not None:
+            with Booster._loading:
+                text, self._text = self._text, None
+                if text is not None:
+                    self._sets = sets_of(text, self._kind.value, self.width, lambda rows: self._trees(rows, 1))
+        return self._sets
+
+    def _trees(self, matrix: np.ndarray, threads: int) -> np.ndarray:
         result = np.empty((len(matrix), self.outputs), dtype=np.float64)
         length = ctypes.c_int64()
         if len(matrix):
@@ -132,7 +154,8 @@ def summed(boosters: Sequence[Booster], matrix: np.ndarray) -> np.ndarray:
             total += booster.matrix(part, 1)
         return total
 
-    workers = min(cores(), len(matrix) // (_PARALLEL // 2))
+    quick = len(matrix) >= _MANY and all(booster.sets() is not None for booster in boosters)
+    workers = min(cores(), len(matrix) // ((_PARALLEL_SETS if quick else _PARALLEL) // 2))
     if workers < 2:
         return share(matrix)
     with ThreadPoolExecutor(workers) as pool:

@@ -111,6 +111,25 @@ class _Coded:
         return result
 
 
+class _Numbers(dict[Any, float]):
+    """The number of each known value; `unknown` of every other one."""
+
+    unknown = 0.0
+
+    def __missing__(self, _: object) -> float:
+        return self.unknown
+
+
+def _numbers_of(column: Document, values: list[float]) -> _Numbers | None:
+    """A text column's values as the numbers that its table gives them; None where a value is refused, or a key is NaN."""
+    if -1 in (column["unknown"], column["missing"], column["none"]):
+        return None
+    found = _Numbers({key: values[index] for index, key in enumerate(column["keys"])})
+    found[None], found[NAN] = values[column["none"]], values[column["missing"]]
+    found.unknown = values[column["unknown"]]
+    return found
+
+
 class Table(_Coded):
     """Each value becomes a row of a small table: ordinal and target encoders."""
 
@@ -122,8 +141,18 @@ class Table(_Coded):
         )
         self._flat = all(table.shape[1] == 1 for table in self._tables)
         self._lists = [table[:, 0].tolist() for table in self._tables] if self._flat else []
+        texts = self._flat and all(feature.kind == "t" for feature in inputs)
+        lists = zip(document["columns"], self._lists, strict=True)
+        known = [_numbers_of(column, values) for column, values in lists] if texts else [None]
+        self._known = [(f.place, each) for f, each in zip(inputs, known, strict=False) if each is not None]
+        self._direct = None not in known
 
     def run(self, block: Block) -> Block:
+        if self._direct and block.size > 1:
+            numbers = np.empty((block.size, len(self._known)))
+            for index, (place, known) in enumerate(self._known):
+                numbers[:, index] = np.fromiter(map(known.__getitem__, block.texts[place]), np.float64, block.size)
+            return Block(block.size, numbers)
         codes = self.codes(block)
         if self._flat and block.size == 1:
             numbers = np.array([[table[code[0]] for table, code in zip(self._lists, codes, strict=True)]])
