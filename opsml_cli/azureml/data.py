@@ -124,6 +124,23 @@ class AzureData:
         with self._downloaded(asset) as path:
             return profile_table(path, target_column=target, name=f"{asset.name}:{asset.version}")
 
+    def check(self, ref: AssetRef) -> DataAsset:
+        """As the port says; the content is downloaded for it."""
+        from opsml_cli.content.folders import hash_folder, hash_parts, read_parts
+
+        asset = self.get(ref)
+        name = f"{asset.name}:{asset.version}"
+        if not asset.sha256:
+            raise InvalidInputError(f"{name} has no hash to check", cause=f"it was registered by its address {asset.uri}")
+        with self._downloaded(asset) as path:
+            found = hash_folder(path, name)[0] if path.is_dir() else hash_parts(read_parts(path))[0]
+        if found != asset.sha256:
+            raise ConflictError(
+                f"the content of {name} is not what was registered: its SHA-256 is another one",
+                fix=f"register the content as a new version: opsml data register {asset.name} FILE",
+            )
+        return asset
+
     def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
         """As the port says, in the table's order; the content is downloaded for it."""
         from opsml_cli.tables import profile_table, sample_rows

@@ -113,7 +113,7 @@ class AzureWorkspace:
 
         return AzureCreation(self.context)
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self, *, deep: bool = False) -> Iterator[Check]:  # noqa: ARG002
         from opsml_cli.azureml.checks import checks
 
         return checks(self.context)

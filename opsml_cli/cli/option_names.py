@@ -354,4 +354,5 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--secret-file=",
         "--dry-run",
     ),
+    "doctor": ("--deep",),
 }

@@ -51,6 +51,7 @@ COMMANDS = (
     _command("data register", "data:register", "Register data as a new immutable version", changing=True),
     _command("data list", "data:list_", "List data assets, or the versions of one"),
     _command("data show", "data:show", "Show a data asset"),
+    _command("data check", "data:check", "Check that a data asset's content is what was registered"),
     _command("data profile", "data:profile", "Show a table's columns: types, missing values, ranges, class balance"),
     _command(
         "train automl", "train:automl", "Train the best model for a table within a time limit", changing=True, waiting=True

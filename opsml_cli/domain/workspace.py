@@ -63,6 +63,11 @@ class DataOperations(Protocol):
         """The stored profile; with `target_column`, its class balance too."""
         ...
 
+    def check(self, ref: AssetRef) -> DataAsset:
+        """The version, once its whole content was read and has the hash that was registered. ConflictError when it has not;
+        InvalidInputError for content that is known by its address alone."""
+        ...
+
     def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
         """`rows` rows drawn without replacement, reproducible by `seed`, typed by the profile, missing values None."""
         ...
@@ -266,9 +271,11 @@ class Workspace(Protocol):
     @property
     def creation(self) -> CreationOperations: ...
     def signed_in(self) -> str | None:
-        """One line: which identity is used, and why not another; None where nobody signs in. NotSignedInError."""
+        """One line: which identity is used, and why not another; on this machine, that the workspace is a copy of another. None
+        where there is nothing to say. NotSignedInError."""
         ...
 
-    def checks(self) -> Iterator[Check]:
-        """What `doctor` looks at, one after the other; it raises nothing for what is out of order."""
+    def checks(self, *, deep: bool = False) -> Iterator[Check]:
+        """What `doctor` looks at, one after the other; it raises nothing for what is out of order. `deep`: all content of a
+        local workspace is read; on Azure nothing more."""
         ...

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opsml_cli.content import files, folders
-from opsml_cli.domain.errors import QuotaError
+from opsml_cli.domain.errors import ConflictError, QuotaError
 from opsml_cli.local import leftovers
 
 
@@ -70,11 +70,32 @@ class Blobs:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def keep(self, received: Received) -> Path:
-        """Give the content its final name, durably; content that is there already stays as it is."""
+    def checked(self, sha256: str, size: int, name: str, *, whole: bool = False) -> Path:
+        """Where the content lies, of the size that was registered, and with `whole` of the same hash. ConflictError when it
+        is gone or damaged."""
+        path = self.path(sha256)
+        problem = _damage(path, sha256, size, whole=whole)
+        if problem is not None:
+            raise ConflictError(
+                f"the content of {name} is not what was registered: {problem}",
+                cause=f"it lies at {path}",
+                fix="register the same file again, which mends it; or take it from a copy of the workspace",
+            )
+        return path
+
+    def keep(self, received: Received) -> bool:
+        """Give the content its final name, durably. Sound content that is there already stays as it is, and damaged content
+        is replaced: whether there was any."""
         final = self.path(received.sha256)
         if files.touched(final):
-            return final
+            if _damage(final, received.sha256, received.size, whole=True) is None:
+                return False
+            aside = files.temporary_name(self.folder)
+            final.rename(aside)
+            received.path.rename(final)
+            files.sync_folder(self.folder)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+            return True
         try:
             received.path.rename(final)
         except OSError:
@@ -82,11 +103,24 @@ class Blobs:
             if not final.exists():
                 raise
         files.sync_folder(self.folder)
-        return final
+        return False
 
     def _prepare(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         leftovers.sweep(self.folder)
+
+
+def _damage(path: Path, sha256: str, size: int, *, whole: bool) -> str | None:
+    """What is wrong with the content at `path`; None when nothing is. `whole`: it is read and hashed."""
+    if not path.exists():
+        return "it is gone"
+    there = sum(each.stat().st_size for each in path.rglob("*") if each.is_file()) if path.is_dir() else path.stat().st_size
+    if there != size:
+        return f"{there:,} bytes are there, {size:,} were registered"
+    if not whole:
+        return None
+    found = folders.hash_folder(path, path.name)[0] if path.is_dir() else folders.hash_parts(folders.read_parts(path))[0]
+    return None if found == sha256 else "its SHA-256 is another one"
 
 
 def _place(folder: Path, name: str) -> Path:

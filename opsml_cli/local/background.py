@@ -9,24 +9,28 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.content import files
 from opsml_cli.domain.errors import BusyError, ConflictError, OpsmlError
-from opsml_cli.local import leftovers, processes
+from opsml_cli.local import home, leftovers, processes
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from opsml_cli.guard import ASGIApp
 
 _READY_SECONDS = 30.0
 _END_SECONDS = 10.0
 _TICK_SECONDS = 0.03
 _PATIENCE_SECONDS = 2.0
+_FOLDER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Address:
     started: float | None
     base: str = "http://127.0.0.1"
     options: Mapping[str, str] | None = None
+    home: str | None = None  # the identity of the folder that it was written into: a copy of that has no server
 
     @property
     def url(self) -> str:
@@ -69,12 +74,13 @@ class Place:
         """The last one; the server may be down by now. Its port is tried again at the next start."""
         try:
             value = json.loads(self._address.read_text(encoding="utf-8"))
-            return Address(**value) if isinstance(value["port"], int) and isinstance(value["pid"], int) else None
+            sound = isinstance(value["port"], int) and isinstance(value["pid"], int)
+            return Address(**value) if sound and home.same(value.get("home"), self.folder) else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
     def write_address(self, address: Address) -> None:
-        files.write_atomic(self._address, json.dumps(asdict(address)).encode())
+        files.write_atomic(self._address, json.dumps(asdict(address) | {"home": home.identity(self.folder)}).encode())
 
     def running(self) -> Address | None:
         """Where it listens; None when it is down, whatever its files say."""
@@ -184,11 +190,23 @@ def serve(
     # uvicorn sends itself the signal once more when it has shut down: there is still a line to write then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    server = uvicorn.Server(config)
+    threading.Thread(target=_end_with, args=(place.folder, server), name="folder", daemon=True).start()
     with beside():
-        uvicorn.Server(config).run(sockets=[listener])
-    place.write_address(Address(found, 0, None, base, options))
+        server.run(sockets=[listener])
+    with suppress(FileNotFoundError):  # of a workspace that was removed
+        place.write_address(Address(found, 0, None, base, options))
     lock.release()
     return 0
+
+
+def _end_with(folder: Path, server: uvicorn.Server) -> None:
+    """End the server when its workspace is removed, or moved away: nobody would find it any more."""
+    here = home.identity(folder)
+    while not server.should_exit:
+        time.sleep(_FOLDER_SECONDS)
+        if home.identity(folder) != here:
+            server.should_exit = True
 
 
 def check_port(port: int) -> None:

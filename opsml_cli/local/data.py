@@ -82,7 +82,8 @@ class LocalData:
                 with self._store.read() as connection:
                     recorded, unchanged = _resolved(connection, asset, spec)
                 return Registered(self._placed(recorded), unchanged)
-            self._blobs.keep(received)
+            if self._blobs.keep(received):
+                progress.note(f"the content of {spec.name} that lay here was damaged, and was replaced by this sound one")
             with self._store.write() as connection:
                 recorded, unchanged = _resolved(connection, asset, spec)
                 data_records.save(connection, recorded)
@@ -168,7 +169,8 @@ class LocalData:
         assert asset.profile is not None
         if target_column is None or _has_target(asset.profile, target_column):
             return asset.profile
-        return self._with_target(self._blobs.path(asset.sha256), asset.profile, target_column, f"{asset.name}:{asset.version}")
+        name = f"{asset.name}:{asset.version}"
+        return self._with_target(self._checked(asset), asset.profile, target_column, name)
 
     def sample(self, ref: AssetRef, rows: int, seed: int = 0) -> Sequence[Row]:
         """As the port says, in the table's order; all rows when there are no more."""
@@ -178,7 +180,7 @@ class LocalData:
             raise UsageError(f"a sample of {rows} rows is none", cause="expected at least 1")
         asset = self._table(ref)
         assert asset.profile is not None
-        path = self._blobs.path(asset.sha256)
+        path = self._checked(asset)
         return sample_rows(path, asset.profile, rows, seed, f"{asset.name}:{asset.version}")
 
     def frame(
@@ -193,7 +195,7 @@ class LocalData:
         from opsml_cli.tables import read_frame
 
         asset = self._table(ref)
-        path = self._blobs.path(asset.sha256)
+        path = self._checked(asset, whole=True)
         name = f"{asset.name}:{asset.version}"
         return read_frame(path, asset.profile, columns=columns, max_rows=max_rows, name=name, types=types)
 
@@ -206,7 +208,16 @@ class LocalData:
                 cause=f"it was registered by its address {asset.source}",
                 fix=f"register the content itself: opsml data register {asset.name} FILE",
             )
-        return self._blobs.path(asset.sha256), asset
+        return self._checked(asset), asset
+
+    def check(self, ref: AssetRef) -> DataAsset:
+        """As the port says."""
+        _, asset = self.locate(ref)
+        self._checked(asset, whole=True)
+        return asset
+
+    def _checked(self, asset: DataAsset, *, whole: bool = False) -> Path:
+        return self._blobs.checked(asset.sha256, asset.size_bytes, f"{asset.name}:{asset.version}", whole=whole)
 
     def _table(self, ref: AssetRef) -> DataAsset:
         asset = self.get(ref)

@@ -6,7 +6,8 @@ when the row is inserted, the process's own once it was spawned. A reader that f
 the job to Failed in one transaction, if the record is still the one it looked at; so a job that is just being started,
 or being continued by somebody else, is never taken for dead.
 
-For any kind of job: insert the record with `launcher=this_process()`, then `launch(...)`; in the new process `claim(...)`.
+For any kind of job: insert the record with `launcher=this_process(layout)`, then `launch(...)`; in the new process
+`claim(...)`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
 from opsml_cli.domain.job import JobState
+from opsml_cli.local import home, processes
 from opsml_cli.local import job_records as records
-from opsml_cli.local import processes
 from opsml_cli.local.clock import now, parse, seconds_between
 from opsml_cli.local.job_records import ProcessMark, Record
 from opsml_cli.local.layout import Layout
@@ -43,8 +44,13 @@ def log_path(layout: Layout, name: str) -> Path:
     return layout.job(name) / "logs" / "job.log"
 
 
-def this_process() -> ProcessMark:
-    return ProcessMark(os.getpid(), processes.start_time(os.getpid()))
+def this_process(layout: Layout) -> ProcessMark:
+    return mark_of(layout, os.getpid())
+
+
+def mark_of(layout: Layout, pid: int) -> ProcessMark:
+    """The mark of a process that works for this workspace."""
+    return ProcessMark(pid, processes.start_time(pid), home.identity(layout.root))
 
 
 def launch(layout: Layout, store: Store, name: str, module: str, arguments: Sequence[str]) -> None:
@@ -60,7 +66,7 @@ def launch(layout: Layout, store: Store, name: str, module: str, arguments: Sequ
             if record is not None and not record.job.status.finished:
                 records.save(connection, ended(record, JobState.FAILED, f"its process could not be started: {error}"))
         raise
-    mark = ProcessMark(pid, processes.start_time(pid))
+    mark = mark_of(layout, pid)
     with store.write() as connection:
         record = records.load(connection, name)
         # A quick process has claimed, or even ended, the job already and left its own mark.
@@ -84,7 +90,7 @@ def claim(layout: Layout, store: Store, name: str) -> FileLock | None:
         if record is not None and record.job.status is JobState.CANCEL_REQUESTED:
             records.save(connection, ended(record, JobState.CANCELED))
         elif record is not None and record.job.status is JobState.NOT_STARTED:
-            started = replace(record, process=this_process()).with_job(status=JobState.PREPARING, started_at=now())
+            started = replace(record, process=this_process(layout)).with_job(status=JobState.PREPARING, started_at=now())
             records.save(connection, started)
             return lock
     lock.release()
@@ -119,9 +125,12 @@ def settle(layout: Layout, store: Store, record: Record) -> Record:
     return final
 
 
-def terminate(record: Record, *, force: bool = False) -> bool:
-    """Signal the job's process group, if it is still that process."""
-    return record.process is not None and processes.end_group(record.process.pid, record.process.started, force=force)
+def terminate(layout: Layout, record: Record, *, force: bool = False) -> bool:
+    """Signal the job's process group, if it is still that process, and this workspace's."""
+    mark = record.process
+    if mark is None or not home.same(mark.home, layout.root):
+        return False
+    return processes.end_group(mark.pid, mark.started, force=force)
 
 
 def _alive(layout: Layout, record: Record) -> bool:
@@ -132,7 +141,7 @@ def _alive(layout: Layout, record: Record) -> bool:
     if record.job.status not in (JobState.NOT_STARTED, JobState.CANCEL_REQUESTED):
         return False
     mark = record.process or record.launcher
-    return mark is not None and processes.lives(mark.pid, mark.started)
+    return mark is not None and home.same(mark.home, layout.root) and processes.lives(mark.pid, mark.started)
 
 
 def _why_dead(layout: Layout, record: Record) -> str:

@@ -28,10 +28,12 @@ from opsml_cli.local.clock import now
 
 @dataclass(frozen=True, slots=True)
 class ProcessMark:
-    """A process for ever: its id, and when it began (seconds since the epoch; None when it was gone already)."""
+    """A process for ever: its id, when it began (as `processes.start_time`; None when it was gone already), and the identity
+    of the workspace's folder that it belongs to: in a copy of the workspace it is none of its own."""
 
     pid: int
     started: float | None
+    home: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

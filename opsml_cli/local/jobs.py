@@ -123,7 +123,7 @@ class LocalJobs:
                 record = record.with_job(status=JobState.CANCEL_REQUESTED)
                 records.save(connection, record)
         if not record.job.status.finished:
-            job_process.terminate(record)
+            job_process.terminate(self._layout, record)
         return self.get(name)
 
     def describe(self, name: str, *, display_name: str | None = None, tags: Mapping[str, str] | None = None) -> Job:
@@ -224,7 +224,7 @@ class LocalJobs:
                 return None
             attempt = current.attempt + 1
             again = replace(
-                current, launcher=job_process.this_process(), process=None, attempt=attempt, died=False
+                current, launcher=job_process.this_process(self._layout), process=None, attempt=attempt, died=False
             ).with_job(
                 status=JobState.NOT_STARTED, error=None, started_at=None, ended_at=None, duration_seconds=None, attempts=attempt
             )  # fmt: skip
@@ -257,7 +257,7 @@ class LocalJobs:
                 spec=automl_document.to_document(spec),
                 automl=AutoMLOutcome(task=spec.task, metric=spec.metric),
             ),
-            launcher=job_process.this_process(),
+            launcher=job_process.this_process(self._layout),
             fingerprint=identity,
         )
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opsml_cli.domain.errors import BusyError, ConflictError, OpsmlError, QuotaError
+from opsml_cli.local import home
 from opsml_cli.local.migrations import MIGRATIONS
 
 DATABASE = "workspace.db"
@@ -62,11 +63,15 @@ class Store:
         self._connection = None
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
+        writes = create
         if self._connection is not None and self._pid == os.getpid():
             if not create or self.path.exists():
                 return self._connection
+            if not self.folder.exists():
+                raise ConflictError(f"the workspace {self.folder} was removed", fix="opsml init, or work in another folder")
             self._connection = None
         if not self.path.exists():
+            self._refuse_loss()
             if not create:
                 empty = sqlite3.connect(":memory:", isolation_level=None)
                 empty.row_factory = sqlite3.Row
@@ -76,16 +81,30 @@ class Store:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Content may have been put there before the first record, by a plain mkdir.
             self.folder.chmod(0o700)
-        elif self._version() == len(MIGRATIONS):
-            create = False
+        else:
+            version = self._version()
+            if version == 0:
+                self._refuse_loss()
+            create = create and version != len(MIGRATIONS)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA synchronous=FULL")
         if create or self._needs_migration(connection):
             self._migrate(connection)
+        if writes:
+            home.write(self.folder)
         self._connection, self._pid = connection, os.getpid()
         return connection
+
+    def _refuse_loss(self) -> None:
+        """`home.json` was made with the database: where that has gone, or is empty, its records are lost, not none."""
+        if home.read(self.folder) is not None:
+            raise ConflictError(
+                f"the database of this workspace is gone: {self.path} {'is empty' if self.path.exists() else 'is not there'}",
+                cause="its models, data and jobs still lie there, and nothing knows their names",
+                fix=f"put {DATABASE} back from a copy; or move {self.folder} away to start anew; nothing was touched",
+            )
 
     def _version(self) -> int:
         """The schema's number, read without any chance to change the file; refuses what is not ours, newer or broken."""

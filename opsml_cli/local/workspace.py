@@ -163,14 +163,19 @@ class LocalWorkspace:
 
         return LocalCreation(self)
 
-    def signed_in(self) -> None:
-        """The folder's rights are enough."""
-        return
+    def signed_in(self) -> str | None:
+        """Nobody signs in, the folder's rights are enough; but a copy says that it is one."""
+        from opsml_cli.local import home
 
-    def checks(self) -> Iterator[Check]:
+        original = home.original(self.root)
+        if original is None:
+            return None
+        return f"this workspace is a copy of {original}: what runs there is not seen or ended from here"
+
+    def checks(self, *, deep: bool = False) -> Iterator[Check]:
         from opsml_cli.local.checks import checks
 
-        return checks(self.root, self.store)
+        return checks(self.root, self.store, deep=deep)
 
     @cached_property
     def storage(self) -> LocalStorage:

@@ -82,6 +82,20 @@ def show(
     return session.workspace.data.get(parse_ref(name, "data name"))
 
 
+def check(
+    session: Session, name: Annotated[str, typer.Argument(metavar="NAME[:VERSION]", help="The data; by default its latest.")]
+) -> DataAsset:
+    """Check that a data asset's content is what was registered: all of it is read, and hashed again.
+
+    Exit code 5: it is gone or damaged. Registering the same file again mends it.
+
+    Example: opsml data check bank:1
+    """
+    found = session.workspace.data.check(parse_ref(name, "data name"))
+    session.output.note(f"{found.name}:{found.version} is what was registered: SHA-256 {found.sha256}")
+    return found
+
+
 def profile(
     session: Session,
     data: Annotated[str, typer.Argument(metavar="NAME[:VERSION]|PATH", help="Registered data, or a file or folder.")],

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Annotated
+
+import typer
 
 from opsml_cli.cli.result import Verdict
 from opsml_cli.cli.session import Session
@@ -23,18 +26,23 @@ class Diagnosis:
     checks: tuple[Check, ...]
 
 
-def doctor(session: Session) -> Verdict:
+def doctor(
+    session: Session,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read all of a local workspace: the database, the data and the models.")
+    ] = False,
+) -> Verdict:
     """Check this machine and these settings. Exit code 2 when something needs care.
 
-    Example: opsml doctor
+    Example: opsml doctor --deep
     """
-    checks = tuple(_checks(session))
+    checks = tuple(_checks(session, deep=deep))
     failed = [check.check for check in checks if not check.ok]
     error = ConfigError(f"not in order: {', '.join(failed)}", fix="do what the fixes above say") if failed else None
     return Verdict(Diagnosis(not failed, checks), error)
 
 
-def _checks(session: Session) -> Iterator[Check]:
+def _checks(session: Session, *, deep: bool) -> Iterator[Check]:
     yield _python()
     yield _packages()
     yield _lightgbm()
@@ -45,7 +53,7 @@ def _checks(session: Session) -> Iterator[Check]:
         yield Check("settings", False, error.message, error.fix or error.cause)
         return
     yield Check("settings", True, f"workspace {workspace.name}, from {session.loaded.origins.get('workspace', 'default')}")
-    yield from workspace.checks()
+    yield from workspace.checks(deep=deep)
     if workspace.kind == "local":
         yield _azure(session)
 

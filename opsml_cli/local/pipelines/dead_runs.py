@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain.job import JobState
-from opsml_cli.local import leftovers, processes
+from opsml_cli.local import home, leftovers, processes
 from opsml_cli.local.clock import now
 from opsml_cli.local.job_records import Record
 from opsml_cli.local.layout import Layout
@@ -31,7 +31,7 @@ def settle_steps(layout: Layout, store: Store, jobs: LocalJobs, record: Record) 
             detail = "the run's process died while it ran" if begun else "the run ended before it began"
             records.save_step(connection, step.with_(status=status, ended_at=now(), detail=detail))
     for step in open_steps:
-        if step.process is not None:
+        if step.process is not None and home.same(step.process.home, layout.root):
             processes.end_group(step.process.pid, step.process.started, force=True)
         folder = layout.step(name, step.name)
         leftovers.sweep(folder)

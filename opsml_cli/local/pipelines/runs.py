@@ -106,7 +106,7 @@ class Runs:
                 if run.request_key is not None and records.run_of_request(connection, run.request_key) is not None:
                     break  # the same request, sent twice at once: the other was first
                 # Without a launcher nobody takes the job for dead before its process was started.
-                launcher = job_process.this_process() if with_it is None else None
+                launcher = job_process.this_process(self._layout) if with_it is None else None
                 if not job_records.insert(connection, Record(job, launcher=launcher)):
                     if labels.name is not None:
                         raise ConflictError(f"job {labels.name} exists", fix="choose another name")

@@ -15,9 +15,9 @@ from opsml_cli.content import files
 from opsml_cli.domain.errors import OpsmlError, WorkFailedError
 from opsml_cli.domain.job import AutoMLSpec, Job, JobState, TableSource
 from opsml_cli.domain.names import parse_ref
-from opsml_cli.local import leftovers, processes
+from opsml_cli.local import leftovers
 from opsml_cli.local.clock import now
-from opsml_cli.local.job_records import ProcessMark
+from opsml_cli.local.job_process import mark_of
 from opsml_cli.local.own_names import under_own_name
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.automl_step import automl_spec, literal_text
@@ -269,7 +269,7 @@ class StepWork:
         )
 
     def _begun(self, pid: int) -> None:
-        self.record = self.record.with_(process=ProcessMark(pid, processes.start_time(pid)))
+        self.record = self.record.with_(process=mark_of(self._workspace.layout, pid))
         self._save()
 
     @staticmethod

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from opsml_cli.content.files import temporary_name
+from opsml_cli.local import home
 from opsml_cli.local.processes import held
 
 T = TypeVar("T")
@@ -19,7 +20,8 @@ _WORDS_BYTES = 65536
 class ServerStatus:
     """A live server's word: which process, which port, and the generation of the record that it has taken up.
 
-    Only true while the lock is held by that process; a dead one leaves its last word behind."""
+    Only true while the lock is held by that process; a dead one leaves its last word behind. `home`: the identity of the
+    folder that it was written into; in a copy of that folder it says nothing."""
 
     id: str
     pid: int
@@ -28,16 +30,18 @@ class ServerStatus:
     applied: int
     workers: int = 1
     serving: dict[str, dict[str, Any]] = field(default_factory=dict)  # ServingFacts by revision
+    home: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """The process that was started last to be the server; it may not hold the lock yet. What it says goes to the server's
-    output from byte `said` on."""
+    output from byte `said` on. `home` as in `ServerStatus`."""
 
     pid: int
     started: float | None
     said: int = 0
+    home: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +124,13 @@ class Place:
 
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
-            return kind(**json.loads((self.folder / name).read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            document = json.loads((self.folder / name).read_text("utf-8"))
+            return kind(**document) if home.same(document.get("home"), self.folder) else None
+        except (OSError, ValueError, TypeError, AttributeError):
             return None
 
     def _write(self, name: str, value: ServerStatus | Launch) -> None:
         """Whole or not at all; no fsync, for it is worth nothing after the process."""
         temporary = temporary_name(self.folder)
-        temporary.write_text(json.dumps(asdict(value)), "utf-8")
+        temporary.write_text(json.dumps(asdict(value) | {"home": home.identity(self.folder)}), "utf-8")
         temporary.replace(self.folder / name)

@@ -225,7 +225,8 @@ class LocalStorage:
         self, container: str, path: str, received: Received, written: Written, made_of: tuple[tuple[str, int], ...]
     ) -> StoredObject:
         self._check_writable(container, path)
-        file = self._blobs.keep(received)
+        self._blobs.keep(received)
+        file = self._blobs.path(received.sha256)
         with self._store.write() as connection:
             old = objects.find(connection, container, path, self._blobs.folder)
             if written.check is not None:
