@@ -5,6 +5,7 @@ Guard (loopback names only) > route > body > token, role, workspace > handler, i
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -188,7 +189,12 @@ def _content(reply: Reply) -> bytes | None:
         return reply.content
     if reply.content is not None:
         return None
-    return b"" if reply.status in (204, 304) else orjson.dumps(reply.value, option=orjson.OPT_NON_STR_KEYS)
+    if reply.status in (204, 304):
+        return b""
+    try:
+        return orjson.dumps(reply.value, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # an integer beyond 64 bits, or half of a surrogate pair: kept before they were refused
+        return json.dumps(reply.value, default=str).encode()
 
 
 async def _body(receive: Receive, match: Match | frozenset[str], early: Callable[[], Awaitable[None]]) -> bytes | None:

@@ -4,10 +4,11 @@ A handler is a plain function from a Call to a Reply, run in a thread. It raises
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from opsml_cli.domain import json_text
 
 if TYPE_CHECKING:
     from opsml_cli.emulator.site import Served, Site
@@ -46,9 +47,9 @@ class Call:
     def document(self) -> dict[str, Any]:
         """The body as a JSON object; 400 for anything else."""
         try:
-            value = json.loads(self.body or b"null")
-        except (ValueError, RecursionError) as error:
-            raise WireError(400, "The request body is not valid JSON.", inner=("BadArgument",)) from error
+            value = json_text.read(self.body or b"null")
+        except json_text.JsonError as error:
+            raise WireError(400, f"The request body is not valid JSON: {error}.", inner=("BadArgument",)) from error
         if not isinstance(value, dict):
             raise WireError(400, "The request body must be a JSON object.", inner=("BadArgument",))
         return value

@@ -381,3 +381,18 @@ def test_a_pipeline_component_takes_no_unknown_input() -> None:
     assert _opened(specification, {"mode": "b"}, {})[1] == {"mode": "b"}
     with pytest.raises(WireError, match="no input 'mdoe'"):
         _opened(specification, {"mdoe": "b"}, {})
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', "NaN", "1e999", "9" * 5000, "[" * 5000 + "]" * 5000])
+def test_what_cannot_be_answered_again_is_refused_and_every_list_goes_on(
+    emulator: Emulated, client: httpx.Client, people: AssetRef, text: str
+) -> None:
+    import json
+
+    body = json.dumps(automl(people, limitSettings={"timeout": "PT10S", "maxTrials": 1}))
+    for where in ('"displayName": %s, "jobType"', '"tags": {"a": %s}, "jobType"', '"properties": {"b": %s}, "jobType"'):
+        content = body.replace('"jobType"', where % text, 1).encode()
+        reply = client.put(url(emulator, "odd"), content=content, headers={"content-type": "application/json"})
+        assert reply.status_code == 400, reply.text
+    assert client.get(url(emulator, "odd")).status_code == 404
+    assert client.get(f"{emulator.ws}/jobs").status_code == 200

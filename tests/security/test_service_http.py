@@ -101,6 +101,24 @@ def test_a_foreign_host_or_origin_is_refused_with_the_token_too(caller: Caller) 
     assert not caller.workspace.jobs.list()
 
 
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', '"\\udfff x"', "NaN", "1e999", "9" * 5000, "[" * 5000 + "]" * 5000, '{"\\ud800": 1}']
+)
+@pytest.mark.parametrize("place", ["word", "DisplayName", "Tags", "ExperimentName"])
+def test_what_cannot_be_answered_again_is_refused_before_anything_begins(caller: Caller, text: str, place: str) -> None:
+    literal = {"JobInputType": "Literal", "Value": "TEXT"}
+    data = {"JobInputType": "UriFile", "Uri": "azureml:table:1"}
+    inner: dict[str, object] = {"InputData": {"word": literal if place == "word" else {**literal, "Value": "x"}, "data": data}}
+    if place != "word":
+        inner[place] = {"a": "TEXT"} if place == "Tags" else "TEXT"
+    body = json.dumps({"properties": inner}).replace('"TEXT"', text).encode()
+    before = caller.workspace.jobs.list()
+    status, answer = caller.send("POST", "/pipelines/reads/jobs", body)
+    assert (status, answer["error"]["code"]) == (400, "invalid_input")
+    assert caller.workspace.jobs.list() == before
+    assert caller.send("GET", "/")[0] == 200
+
+
 def test_the_token_is_hard_to_guess_and_private(caller: Caller) -> None:
     path = caller.workspace.layout.secrets / "service-token"
     assert len(caller.token) >= 40

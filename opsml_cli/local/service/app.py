@@ -6,16 +6,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 import opsml_cli
+from opsml_cli.domain import json_text
 from opsml_cli.domain.errors import (
     BusyError,
     ConflictError,
@@ -185,28 +186,18 @@ async def _json_body(request: Request) -> object:
         if len(content) > MAX_BODY_BYTES:
             raise _RefusedError(413, "invalid_input", f"the body is larger than {MAX_BODY_BYTES} bytes")
     try:
-        body = json.loads(content)
-    except RecursionError:
-        raise InvalidInputError("the body is nested too deeply") from None
-    except ValueError as error:
-        raise InvalidInputError(f"the body is no JSON: {error}") from None
-    if _depth(body) > _MAX_DEPTH:
-        raise InvalidInputError("the body is nested too deeply")
-    return body
+        return json_text.read(bytes(content), depth=_MAX_DEPTH)
+    except json_text.JsonError as error:
+        raise InvalidInputError(f"the body is not the JSON that is taken here: {error}") from None
 
 
-def _depth(value: object) -> int:
-    depth, level = 0, [value]
-    while level and depth <= _MAX_DEPTH:
-        depth += 1
-        inner: list[object] = []
-        for item in level:
-            if isinstance(item, Mapping):
-                inner += item.values()
-            elif isinstance(item, list):
-                inner += item
-        level = inner
-    return depth
+class JSONResponse(Response):
+    """JSON in ASCII: a record that holds half of a surrogate pair is still answered, as the escape that it came as."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 class _RefusedError(OpsmlError):
