@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +37,18 @@ def run(argv: list[str]) -> int:
             return run_.run()
         except BaseException as error:  # the boundary: whatever it is, it ends here
             return run_.failed(error)
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    """UsageError for a word that is no UTF-8: it could be put into no record, no answer and no log."""
+    from opsml_cli.domain.errors import UsageError
+    from opsml_cli.domain.json_text import writable
+
+    for word in argv:
+        if not writable(word):
+            raise UsageError(
+                f"{os.fsencode(word)!r} is not UTF-8 text", fix="rename the file, or write the word in UTF-8 (check LANG)"
+            )
 
 
 def parse(argv: list[str]) -> Invocation | None:
@@ -85,6 +97,7 @@ class _Run:
         self.log: Path | None = None
 
     def run(self) -> int:
+        _check_text(self.argv)
         invocation = parse(self.argv)
         if invocation is None:
             return 0

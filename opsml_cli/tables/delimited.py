@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 << 20
 MAX_COLUMNS = 10_000
 MAX_FIELD = 1 << 20
+MAX_HEADER = 8 << 20  # bytes of the header's line
 
 
 class NotUtf8Error(Exception):
@@ -35,13 +36,33 @@ def header(path: Path, form: TableFormat, name: str) -> tuple[str, ...]:
     """The column names, checked: none blank, none twice."""
     if not form.header and form.names:
         return form.names
-    with open_content(path, form.compression, name) as stream, closing(_records(stream, form, name)) as rows:
+    with open_content(path, form.compression, name) as stream:
+        head = _head(stream, name)
+    with closing(_records(io.BytesIO(head), form, name)) as rows:
         first = next((row for _, row in rows if row), None)
     if first is None:
         raise InvalidInputError(f"{name} is empty", cause="no header and no row", fix="check how the file was written")
     if not form.header:
         return tuple(f"Column{number}" for number in range(1, len(first) + 1))
     return check_names(first, name)
+
+
+def _head(stream: BinaryIO, name: str) -> bytes:
+    """The beginning of the file, long enough for every header that is taken. InvalidInputError when no line ends in it."""
+    parts, size = [], 0
+    while size < MAX_HEADER and (part := stream.read(min(1 << 18, MAX_HEADER - size))):
+        parts.append(part)
+        size += len(part)
+        if size >= 1 << 18 and (b"\n" in part or b"\r" in part):
+            break
+    head = b"".join(parts)
+    if size >= MAX_HEADER and b"\n" not in head and b"\r" not in head:
+        raise InvalidInputError(
+            f"{name}: the first line is longer than {MAX_HEADER >> 20} MiB",
+            cause="it is no header of a table: a file without line ends?",
+            fix="check how the file was written",
+        )
+    return head
 
 
 def check_names(found: Sequence[str], name: str) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ def parse_source(text: str) -> Source:
     scheme, separator, _ = text.partition("://")
     if separator:
         if scheme.lower() in ("http", "https"):
+            _check_url(text)
             return Source("url", without_credentials(text), url=text)
         if scheme.lower() in ("azureml", "wasbs", "abfss"):
             raise UsageError(
@@ -96,9 +97,24 @@ def _near(path: Path) -> str | None:
     return f"did you mean {path.parent / found}?" if found else None
 
 
+def _check_url(text: str) -> None:
+    """UsageError for what cannot be an address."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - reading it checks it
+        problem = None if parts.hostname else "it names no host"
+    except ValueError as error:
+        problem = str(error)
+    if problem is not None:
+        raise UsageError(f"{without_credentials(text)} is no address", cause=problem, fix="check the URL")
+
+
 def without_credentials(url: str) -> str:
     """`url` without user, password, query and fragment."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # an address that cannot be: what it holds is not known, so nothing of it but the scheme is shown
+        return f"{url.partition('://')[0]}://…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -52,7 +52,8 @@ def orphan(local: LocalWorkspace, content: bytes) -> Path:
     """What a killed upload leaves."""
     blobs = Blobs(local.layout.blobs)
     with blobs.receive_file([content], "x") as received:
-        return blobs.keep(received)
+        blobs.keep(received)
+        return blobs.path(received.sha256)
 
 
 def orphan_folder(local: LocalWorkspace, folder: Path) -> Path:
@@ -61,7 +62,8 @@ def orphan_folder(local: LocalWorkspace, folder: Path) -> Path:
     (folder / "deep" / "x").write_text("x")
     blobs = Blobs(local.layout.blobs)
     with blobs.receive_folder(folder, "x") as received:
-        return blobs.keep(received)
+        blobs.keep(received)
+        return blobs.path(received.sha256)
 
 
 def test_only_what_is_old_and_named_by_nothing_goes(local: LocalWorkspace, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opsml_cli.domain.errors import ContractError
+from opsml_cli.domain.mlflow_path import mlflow_path
 from opsml_cli.local.automl import scoring
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _add_example(folder: Path, example: pd.DataFrame) -> None:
 
     made = _Example(example)
     made.save(str(folder))
-    saved = Model.load(str(folder))
+    saved = Model.load(mlflow_path(folder))
     saved.saved_input_example_info = made.info
     saved.save(str(folder / "MLmodel"))
 
@@ -192,7 +193,7 @@ def prove(folder: Path, rows: pd.DataFrame) -> dict[str, object]:
     with _quiet():
         import mlflow.pyfunc
 
-        loaded = mlflow.pyfunc.load_model(str(folder))
+        loaded = mlflow.pyfunc.load_model(mlflow_path(folder))
     model = scoring.load(str(folder / DATA))
     names = [column["name"] for column in model.columns]
     records = [dict(zip(names, values, strict=True)) for values in rows[names].itertuples(index=False, name=None)]

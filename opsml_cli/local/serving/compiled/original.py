@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from opsml_cli.domain.mlflow_path import mlflow_path
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -39,7 +41,7 @@ class MlflowOriginal:
     def __init__(self, folder: Path, model: Any = None) -> None:
         import mlflow.pyfunc
 
-        self._model = model if model is not None else mlflow.pyfunc.load_model(str(folder))
+        self._model = model if model is not None else mlflow.pyfunc.load_model(mlflow_path(folder))
         inner = getattr(self._model, "_model_impl", None)
         # Only MLflow's own wrappers are known to add nothing to the model that they hold.
         wrapped = _NATIVE if type(inner).__module__.startswith("mlflow.") else ()

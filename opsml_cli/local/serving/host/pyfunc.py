@@ -13,6 +13,7 @@ from typing import Any
 from opsml_cli.domain.column_values import shown, written
 from opsml_cli.domain.contract import BadRequest, Dialect, Envelope, in_dialect, open_envelope, read_method
 from opsml_cli.domain.errors import ContractError
+from opsml_cli.domain.mlflow_path import mlflow_path
 from opsml_cli.domain.mlflow_signature import INT32, INT64, SignatureError, example_input, read
 from opsml_cli.local.serving.host import pyfunc_result, tracebacks
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
@@ -30,7 +31,7 @@ def load(model: Path) -> PyfuncResponder:
     import mlflow.pyfunc
 
     try:
-        loaded = mlflow.pyfunc.load_model(str(model))
+        loaded = mlflow.pyfunc.load_model(mlflow_path(model))
     except ImportError as error:
         raise ContractError(
             f"the model needs a package that is not installed here: {error.name or error}",
