@@ -128,6 +128,13 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "endpoints start": ("--dry-run",),
     "endpoints stop": ("--dry-run",),
+    "endpoints invoke": (
+        "--request-file=",
+        "--deployment=",
+        "--content-type=",
+        "--out=",
+        "--force",
+    ),
     "endpoints keys": ("--reveal",),
     "endpoints rotate-keys": (
         "--key=",

@@ -65,6 +65,7 @@ COMMANDS = (
     _command("endpoints show", "endpoints:show", "Show an endpoint, its deployments and traffic"),
     _command("endpoints start", "endpoints:start", "Bring a stopped endpoint up again", changing=True),
     _command("endpoints stop", "endpoints:stop", "Stop an endpoint's server; its records stay", changing=True),
+    _command("endpoints invoke", "invoke:invoke", "Send an endpoint a request as it is"),
     _command("endpoints keys", "endpoints:keys", "Show an endpoint's keys, masked unless --reveal"),
     _command(
         "endpoints rotate-keys",

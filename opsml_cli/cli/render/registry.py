@@ -44,6 +44,7 @@ MODULES: dict[str, str] = {
     "Deployed": "endpoint",
     "ShownKeys": "endpoint",
     "DeletedEndpoint": "endpoint",
+    "Invoked": "invoke",
     "ScoreResult": "score",
     "ScoredFile": "score",
     "Bench": "bench",
