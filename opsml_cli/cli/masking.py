@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-MASK = "***"
+from opsml_cli.domain.secret_shapes import MASK, redacted
+
 # Parts of the names of environment variables that hold secrets, whoever reads them.
 _SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "CONNECTION_STRING", "SAS", "PRIVATE")
 # Shorter values are words like `true`: masking them hides nothing and garbles everything.
@@ -38,8 +39,8 @@ class Masking:
             self.add(secret)
 
     def mask(self, text: str) -> str:
-        """`text` without any known secret; the longest first, for one may contain another."""
+        """`text` without any known secret, the longest first, for one may contain another, and without what looks like one."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             if secret in text:
                 text = text.replace(secret, MASK)
-        return text
+        return redacted(text)

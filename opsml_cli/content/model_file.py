@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from opsml_cli.domain.child_environment import kept
 from opsml_cli.domain.errors import InvalidInputError, NotFinishedError, NotFoundError
 
 WRAP_SECONDS = 300.0
@@ -101,7 +102,8 @@ def wrapped(path: Path, example: Sequence[Mapping[str, object]] = ()) -> Iterato
 
 def _run(path: Path, kind: str, request: Wrapping, answer: Path) -> None:
     # What the model prints, and the library's warnings, are nobody's result.
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    own = {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    environment = {**kept(os.environ), **own}
     document = {
         "source": request.source,
         "kind": request.kind,

@@ -7,6 +7,7 @@ import shutil
 import time
 from contextlib import suppress
 
+from opsml_cli.domain.child_environment import kept
 from opsml_cli.domain.endpoint import Serving
 from opsml_cli.domain.errors import BusyError, WorkFailedError
 from opsml_cli.local import endpoint_records
@@ -73,7 +74,7 @@ class EndpointServers:
         place = self.place(record)
         place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Threads of native libraries sleep between requests instead of spinning.
-        environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+        environment = {"OMP_WAIT_POLICY": "PASSIVE", **kept(os.environ)}
         said = place.output.stat().st_size if place.output.exists() else 0
         pid = spawn_detached(SERVER, [str(self._layout.root), record.name], output=place.output, environment=environment)
         place.write_launch(Launch(pid, start_time(pid), said))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsml_cli.domain import names
+from opsml_cli.domain.child_environment import kept
 from opsml_cli.domain.job import JobState
 from opsml_cli.local import home, processes
 from opsml_cli.local import job_records as records
@@ -59,7 +60,10 @@ def launch(layout: Layout, store: Store, name: str, module: str, arguments: Sequ
     When it cannot be spawned the job ends Failed with the reason, and the error is raised."""
     layout.job(name).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        pid = processes.spawn_detached(module, arguments, output=log_path(layout, name), folder=layout.job(name))
+        # A training logs to the user's MLflow server too, where one is named.
+        environment = kept(os.environ, also=("MLFLOW_",))
+        log, folder = log_path(layout, name), layout.job(name)
+        pid = processes.spawn_detached(module, arguments, output=log, environment=environment, folder=folder)
     except OSError as error:
         with store.write() as connection:
             record = records.load(connection, name)

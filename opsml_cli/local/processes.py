@@ -115,7 +115,10 @@ def spawn_detached(
 ) -> int:
     """Start `python -m module arguments…` in its own session, so that it survives the terminal; its pid.
 
-    Standard input is empty; both outputs are appended to `output` (0600). `environment` None: this process's own."""
+    Standard input is empty; both outputs are appended to `output` (0600). `environment` None: what such a process needs of
+    this one's (`child_environment.kept`)."""
+    from opsml_cli.domain.child_environment import kept
+
     output.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -130,7 +133,7 @@ def spawn_detached(
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
-            env=dict(environment) if environment is not None else None,
+            env=kept(os.environ) if environment is None else dict(environment),
             cwd=folder,
             close_fds=True,
             **options,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, SecretStr
 
-from opsml_cli.cli.masking import MASK
 from opsml_cli.cli.session import Session
+from opsml_cli.domain.secret_shapes import MASK
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from opsml_cli.domain.child_environment import kept
 from opsml_cli.local.pipelines.bindings import Literal, Optional, Reference, Template
 
 # Text that every shell takes as it is, wherever it stands.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]*\Z", re.ASCII)
-# Names of variables whose values are secrets, of this machine or of a CI job; and those of opsml and Azure, where tokens go.
-_SECRET = re.compile(
-    r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE|CONNECTION_?STRING|_KEY\Z|_PAT\Z|_SAS\Z|COOKIE|AUTH"
-    r"|\A(?:OPSML|AZURE|ARM|AWS|ACTIONS|MSI|IDENTITY)_",
-    re.IGNORECASE,
-)
+# Variables of opsml itself and of Azure, where tokens go.
+_OURS = re.compile(r"\A(?:OPSML|AZURE|ARM|AWS|ACTIONS|MSI|IDENTITY)_", re.IGNORECASE)
 _TAIL_BYTES = 16_384
 _TICK_SECONDS = 0.05
 _GRACE_SECONDS = 5.0
@@ -94,8 +91,8 @@ def _expansion(name: str, quote: str) -> str:
 
 
 def child_environment(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """`base` without secrets, with this interpreter first on the path, and `extra`."""
-    environment = {name: text for name, text in base.items() if not _SECRET.search(name)}
+    """What a step needs of `base`, with this interpreter first on the path, and `extra`."""
+    environment = {name: text for name, text in kept(base).items() if not _OURS.search(name)}
     folder = str(Path(sys.executable).parent)
     environment["PATH"] = os.pathsep.join([folder, environment["PATH"]]) if environment.get("PATH") else folder
     environment["PYTHONUNBUFFERED"] = "1"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from opsml_cli.domain.child_environment import kept
 from opsml_cli.local.serving.host.exchange import Description, HostReply, HostRequest
 from opsml_cli.local.serving.hosting import copies
 from opsml_cli.local.serving.hosting.process import HostProcess, Report, Start
@@ -63,7 +64,7 @@ def variables(
 
     Native libraries get one thread where requests are served: a host answers one at a time, mostly of few rows, for which
     several threads cost more than they bring, and beside it are others. Whoever sends many rows sets the same variables."""
-    environment = dict(os.environ)
+    environment = kept(os.environ)
     if python is not None:
         for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"):
             environment.pop(name, None)
