@@ -27,12 +27,31 @@ DRAIN_SECONDS = 30.0  # what is read and thrown away, so that a client that is s
 DRAIN_BYTES = 2**30
 HALF_CLOSED_SECONDS = 5.0  # for a client that closed its side: it waits for its answer, or it is gone
 CROWDED_SECONDS = 1.0
+HESITANT_SECONDS = 1.0  # for a head, while others wait for a connection
 FRAMING = 8  # bytes of chunk heads, extensions and trailers for each byte of content, beyond HEAD_BYTES
 
 _IDLE, _HEAD, _BODY, _DEAF = range(4)
 _log = logging.getLogger("opsml.http")
 
 Refused = Callable[[int, str], None]  # status and reason
+
+
+def fit_descriptors() -> None:
+    """Ask the system for the file descriptors that the connections may take, and where it gives fewer, take fewer connections:
+    what serves them needs some as well. To be called when a server starts."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows knows no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        given = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
+        except (ValueError, OSError):
+            given = soft
+        BoundedProtocol.max_connections = min(CONNECTIONS, given // 4)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -58,12 +77,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._kept = False  # whether a request was answered without a cycle
         self._ended = False  # nothing more will be read: closing needs no patience
         self._timer: asyncio.TimerHandle | None = None
+        self._opened = 0.0
 
     def refused(self, status: int, reason: str) -> None:
         """Called for each refusal."""
         _log.warning("refused with %d: %s", status, reason)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._opened = self.loop.time()
         patient = _Patient(transport, self)
         super().connection_made(patient)  # type: ignore[arg-type]
         self.flow = _OneAtATime(patient, self)
@@ -263,12 +284,27 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _make_room(self) -> bool:
-        """Close a connection that is only kept: a new one is worth more."""
+        """Close a connection that is only kept, or one that has been hesitating: a new one is worth more."""
         for each in self.connections:
             if isinstance(each, BoundedProtocol) and each.idle:
                 each.transport.close()
                 return True
+        now = self.loop.time()
+        for each in self.connections:
+            if isinstance(each, BoundedProtocol) and each.hesitates(now):
+                each.transport.abort()
+                return True
         return False
+
+    def hesitates(self, now: float) -> bool:
+        """Whether it was opened a while ago, and has not sent the head of its first request yet."""
+        return (
+            self.cycle is None
+            and not self._kept
+            and not self._due
+            and self._part in (_IDLE, _HEAD)
+            and now - self._opened > HESITANT_SECONDS
+        )
 
     @property
     def idle(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -67,7 +68,18 @@ class Step:
     def killed(self, after: int, run: str = "run") -> str:
         """The log of a run that was killed once so many mini-batches were kept."""
         process = self.start(run)
-        until(lambda: self.kept() >= after or process.poll() is not None, 60.0)
+
+        def reached() -> bool:
+            # Stopped while it is looked at, or a quick machine is through before the look is over.
+            if process.poll() is not None:
+                return True
+            os.kill(process.pid, signal.SIGSTOP)
+            if self.kept() >= after:
+                return True
+            os.kill(process.pid, signal.SIGCONT)
+            return False
+
+        until(reached, 60.0)
         process.kill()
         log, _ = process.communicate(timeout=30)
         return log

@@ -41,14 +41,15 @@ def run(argv: list[str]) -> int:
 
 def _check_text(argv: Sequence[str]) -> None:
     """UsageError for a word that is no UTF-8: it could be put into no record, no answer and no log."""
-    from opsml_cli.domain.errors import UsageError
-    from opsml_cli.domain.json_text import writable
+    try:
+        "".join(argv).encode()
+    except UnicodeEncodeError:
+        from opsml_cli.domain.errors import UsageError
 
-    for word in argv:
-        if not writable(word):
-            raise UsageError(
-                f"{os.fsencode(word)!r} is not UTF-8 text", fix="rename the file, or write the word in UTF-8 (check LANG)"
-            )
+        word = next(word for word in argv if any("\ud800" <= letter <= "\udfff" for letter in word))
+        raise UsageError(
+            f"{os.fsencode(word)!r} is not UTF-8 text", fix="rename the file, or write the word in UTF-8 (check LANG)"
+        ) from None
 
 
 def parse(argv: list[str]) -> Invocation | None:

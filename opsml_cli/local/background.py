@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opsml_cli.guard import ASGIApp
 
 _READY_SECONDS = 30.0
+_REPLY_SECONDS = 3.0
 _END_SECONDS = 10.0
 _TICK_SECONDS = 0.03
 _PATIENCE_SECONDS = 2.0
@@ -105,7 +106,7 @@ class Background:
     def up(self, arguments: Sequence[str]) -> tuple[Address, bool]:
         """Start it unless it runs; return when it answered a request. The flag: this call started it."""
         found = self.place.running()
-        if found is not None and self._answers(found):
+        if found is not None and self._replies(found):
             return found, False
         self.place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         leftovers.sweep(self.place.folder)
@@ -119,6 +120,21 @@ class Background:
                 break
             time.sleep(_TICK_SECONDS)
         raise OpsmlError(f"{self._what} did not start", cause=_last_line(self.place.log), fix=f"look at {self.place.log}")
+
+    def _replies(self, found: Address) -> bool:
+        """Whether it answers within seconds; False when it ended meanwhile. BusyError for one that lives and does not."""
+        deadline = time.monotonic() + _REPLY_SECONDS
+        while not self._answers(found):
+            if self.place.running() != found:
+                return False
+            if time.monotonic() > deadline:
+                raise BusyError(
+                    f"{self._what} (pid {found.pid}) does not answer",
+                    cause="it was stopped (SIGSTOP), or has too much to do",
+                    fix="try again in a moment; opsml local down ends it",
+                )
+            time.sleep(_TICK_SECONDS)
+        return True
 
     def down(self) -> bool:
         """End it and return when it is gone; False when it was down. One that is just starting is awaited first."""
@@ -167,8 +183,9 @@ def serve(
         place.write_address(Address(before.port, 0, None, base, options))
     import uvicorn
 
-    from opsml_cli.http_protocol import BoundedProtocol
+    from opsml_cli.http_protocol import BoundedProtocol, fit_descriptors
 
+    fit_descriptors()
     settings: dict[str, Any] = {"http": BoundedProtocol, **prepare()}
     listener = _listen([port] if port is not None else [before.port, 0] if before is not None else [0])
     found = int(listener.getsockname()[1])

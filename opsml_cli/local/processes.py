@@ -191,7 +191,9 @@ def end_group(pid: int, started: float | None, *, force: bool = False) -> bool:
             for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
                 process.terminate()
         else:
-            os.killpg(os.getpgid(pid), signal.SIGKILL if force else signal.SIGTERM)
+            group = os.getpgid(pid)
+            os.killpg(group, signal.SIGKILL if force else signal.SIGTERM)
+            os.killpg(group, signal.SIGCONT)  # one that was stopped hears of it only then
     except ProcessLookupError:
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import ssl
 
 TIMEOUT_SECONDS = 90.0
+_CLOSING_SECONDS = 5.0  # for a request that was aborted to notice
 JSON = "application/json"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 # Azure's front door answers 424 when the model's container refused, and says here with which status.
@@ -63,6 +65,7 @@ class ScoringClient:
         self._dialect = dialect
         self._document: Mapping[str, Any] | None = None
         self._aborted = False
+        self._busy = threading.Lock()  # held while a request is under way: http.client is closed by no other thread meanwhile
         if place.scheme == "https":
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 place.hostname or "", place.port, timeout=TIMEOUT_SECONDS, context=address.trust
@@ -78,7 +81,12 @@ class ScoringClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._connection.close()
+        held = self._busy.acquire(timeout=_CLOSING_SECONDS)
+        try:
+            self._connection.close()
+        finally:
+            if held:
+                self._busy.release()
 
     def score(self, request: ScoreRequest) -> ScoreResult:
         """All rows, in requests below the server's size limit, all by the deployment that answered the first."""
@@ -227,6 +235,10 @@ class ScoringClient:
             headers["Content-Type"] = media
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
+        with self._busy:
+            return self._asked(method, path, body, headers)
+
+    def _asked(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         try:
             reply = self._began(method, path, body, headers)
             status = reply.status

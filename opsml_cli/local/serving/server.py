@@ -251,7 +251,10 @@ def _serve(
 def _favour_requests() -> None:
     """What is loaded stays: looking at all of it again and again would stop every request for milliseconds. And no other
     thread keeps the event loop waiting as long as Python lets it by default (5 ms)."""
+    from opsml_cli.http_protocol import fit_descriptors
+
     sys.setswitchinterval(0.0005)
+    fit_descriptors()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
