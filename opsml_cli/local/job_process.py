@@ -60,8 +60,8 @@ def launch(layout: Layout, store: Store, name: str, module: str, arguments: Sequ
     When it cannot be spawned the job ends Failed with the reason, and the error is raised."""
     layout.job(name).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        # A training logs to the user's MLflow server too, where one is named.
-        environment = kept(os.environ, also=("MLFLOW_",))
+        # A training logs to the user's MLflow server too, where one is named; a pipeline's steps are none of its business.
+        environment = kept(os.environ, also=("MLFLOW_",) if module.endswith(".runner") else ())
         log, folder = log_path(layout, name), layout.job(name)
         pid = processes.spawn_detached(module, arguments, output=log, environment=environment, folder=folder)
     except OSError as error:

@@ -6,6 +6,7 @@ out. A run that cannot begin (its pipeline is gone, an input does not fit) is no
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # A schedule that was just made is seen this soon, and a clock that was set back is noticed.
 _LONGEST_REST = 1.0
+_SET_BACK_SECONDS = 5.0  # less is a correction of a clock that is a little off
 
 
 def system_time() -> datetime:
@@ -36,11 +38,14 @@ class Scheduler:
         self._store = store
         self._runs = runs
         self._now = now
+        self._last: tuple[datetime, float] | None = None  # of the clock, and of one that nobody sets
 
     def tick(self) -> float:
         """Begin what is due; the seconds after which to look again."""
         if not self._store.exists():
             return _LONGEST_REST
+        if self._set_back():
+            self._count_anew()
         while True:
             now = self._now()
             with self._store.read() as connection:
@@ -51,6 +56,30 @@ class Scheduler:
             if rest > 0:
                 return min(rest, _LONGEST_REST)
             self._begin(record, now)
+
+    def _set_back(self) -> bool:
+        """Whether the clock may have been set back since the last look; before the first one, nobody knows."""
+        now, steady = self._now(), time.monotonic()
+        before, self._last = self._last, (now, steady)
+        return before is None or (now - before[0]).total_seconds() < steady - before[1] - _SET_BACK_SECONDS
+
+    def _count_anew(self) -> None:
+        """The next time of every schedule, from the clock as it is now: counted by one that was ahead, it would be silent until
+        then. A time that had its run already does not get another: runs are known by their time."""
+        from opsml_cli.timing import due_times
+
+        now = self._now()
+        with self._store.read() as connection:
+            known = [record for record in records.load_all(connection) if record.enabled and record.next_at is not None]
+        for record in known:
+            made = min(datetime.fromisoformat(record.counted_from), now)
+            due = due_times.next_due(record.trigger, now, made)
+            if due is None or due >= due_of(record):
+                continue
+            with self._store.write() as connection:
+                current = records.load(connection, record.name)
+                if current is not None and (current.id, current.next_at) == (record.id, record.next_at):
+                    records.save(connection, current.with_(next_at=stamp(due), counted_from=stamp(made)))
 
     def _begin(self, record: ScheduleRecord, now: datetime) -> None:
         from opsml_cli.timing import due_times

@@ -173,6 +173,43 @@ def test_missed_times_are_made_up_for_by_one_run(local: LocalWorkspace) -> None:
         ended(local, each.run)
 
 
+def test_a_clock_that_was_ahead_and_is_set_right_makes_no_schedule_silent(local: LocalWorkspace) -> None:
+    daily = RecurrenceTrigger(Frequency.DAY, 1, (6,), (0,))
+    made = local.schedules.create_or_update(CreateSchedule("daily", daily, pipeline="small")).schedule
+    clock = quiet(local, made)
+    scheduler = Scheduler(local.store, local.schedules.runs, clock)
+    clock.moment += timedelta(days=5, minutes=1)
+    scheduler.tick()
+    assert len(local.schedules.get("daily").last_runs) == 1
+    clock.moment -= timedelta(days=5)
+    scheduler.tick()
+    for day in range(1, 5):
+        clock.moment = parse(made.next_runs[day])
+        scheduler.tick()
+        scheduler.tick()
+        assert len(local.schedules.get("daily").last_runs) == day + 1
+    clock.moment = parse(made.next_runs[0]) + timedelta(days=5)
+    scheduler.tick()
+    runs = local.schedules.get("daily").last_runs
+    assert len(runs) == 5, "the time that had its run already gets no other"
+    assert len({run.due for run in runs}) == 5
+    for each in runs:
+        ended(local, each.run)
+
+
+def test_a_schedule_made_while_the_clock_was_ahead_runs_when_it_is_set_right(local: LocalWorkspace) -> None:
+    hourly = RecurrenceTrigger(Frequency.HOUR, 1)
+    made = local.schedules.create_or_update(CreateSchedule("hourly", hourly, pipeline="small")).schedule
+    clock = quiet(local, made)
+    clock.moment -= timedelta(days=5)
+    scheduler = Scheduler(local.store, local.schedules.runs, clock)
+    scheduler.tick()
+    clock.moment += timedelta(hours=1, minutes=1)
+    scheduler.tick()
+    (run,) = local.schedules.get("hourly").last_runs
+    ended(local, run.run)
+
+
 def test_a_run_that_cannot_begin_is_told_and_the_schedule_goes_on(local: LocalWorkspace) -> None:
     made = local.schedules.create_or_update(CreateSchedule("orphan", MONDAYS, pipeline="small")).schedule
     clock = quiet(local, made)

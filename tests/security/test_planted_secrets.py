@@ -50,7 +50,8 @@ for entry in pathlib.Path("/proc").glob("[0-9]*/environ"):
         command = (entry.parent / "cmdline").read_text()
     except OSError:
         continue
-    if "opsml_cli" in command and os.environ["HOME"] in content:
+    # The user's own command is the user's; what it started is looked into.
+    if "opsml_cli." in command and os.environ["HOME"] in content:
         found.append(content)
 print("seen", len(found), str(found))
 """
