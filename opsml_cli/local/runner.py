@@ -23,7 +23,7 @@ from opsml_cli.domain import names
 from opsml_cli.domain.errors import OpsmlError, UsageError
 from opsml_cli.domain.job import AutoMLOutcome, AutoMLSpec, Guardrail, JobState, TableSource, Trial
 from opsml_cli.domain.pointer import ModelPointer
-from opsml_cli.local import job_process, tracking
+from opsml_cli.local import clock, job_process, tracking
 from opsml_cli.local import job_records as records
 from opsml_cli.local.clock import now, seconds_between
 from opsml_cli.local.job_records import Record
@@ -44,6 +44,7 @@ OVERDUE_FACTOR, OVERDUE_SECONDS = 1.5, 120.0
 
 def main(arguments: Sequence[str]) -> int:
     """Run the job; 0 when it completed or was not this process's to run, 9 when it failed or was canceled."""
+    clock.hold()
     root, name = arguments
     layout = Layout(Path(root))
     store = Store(layout.root)

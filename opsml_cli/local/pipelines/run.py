@@ -19,7 +19,7 @@ from pathlib import Path
 from opsml_cli.content import files
 from opsml_cli.domain.errors import OpsmlError
 from opsml_cli.domain.job import JobKind, JobState
-from opsml_cli.local import job_process, job_records
+from opsml_cli.local import clock, job_process, job_records
 from opsml_cli.local.clock import now
 from opsml_cli.local.pipelines import records
 from opsml_cli.local.pipelines.definition import Output, PipelineDefinition, StepDefinition
@@ -34,6 +34,7 @@ _TICK_SECONDS = 0.1
 
 def main(arguments: Sequence[str]) -> int:
     """Run to the end; 0 when it completed or was not this process's to run, 9 otherwise."""
+    clock.hold()
     root, name = arguments
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
