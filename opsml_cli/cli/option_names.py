@@ -328,6 +328,8 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "-y",
         "--dry-run",
     ),
+    "local backup": ("--force",),
+    "local restore": ("--force",),
     "local env": ("--shell=",),
     "init": (
         "--subscription-id=",

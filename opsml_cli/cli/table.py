@@ -140,6 +140,8 @@ COMMANDS = (
         destructive=True,
     ),
     _command("local status", "local:status", "Which processes of this workspace run"),
+    _command("local backup", "backup:backup", "Write the whole workspace into one file"),
+    _command("local restore", "backup:restore", "Make this workspace from a backup", changing=True),
     _command("local env", "local:env", "Print the environment in which scripts for Azure ML find this machine"),
     _command("local run", "local:run", "Run a command for which Azure ML is this machine"),
     _command("local token", "local:token", "Print the local service's bearer token"),

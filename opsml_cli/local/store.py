@@ -103,7 +103,8 @@ class Store:
             raise ConflictError(
                 f"the database of this workspace is gone: {self.path} {'is empty' if self.path.exists() else 'is not there'}",
                 cause="its models, data and jobs still lie there, and nothing knows their names",
-                fix=f"put {DATABASE} back from a copy; or move {self.folder} away to start anew; nothing was touched",
+                fix=f"opsml local restore FILE --force takes a backup; or put {DATABASE} back, or move {self.folder} away; "
+                "nothing was touched",
             )
 
     def _version(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opsml_cli.local.access import LocalAccess
     from opsml_cli.local.alerts import LocalAlerts
     from opsml_cli.local.assets import LocalAssets
+    from opsml_cli.local.backups import LocalBackups
     from opsml_cli.local.batch.catalog import BatchCatalog
     from opsml_cli.local.batch.endpoints import LocalBatchEndpoints
     from opsml_cli.local.compute_records import ComputeRecords
@@ -162,6 +163,12 @@ class LocalWorkspace:
         from opsml_cli.local.creation import LocalCreation
 
         return LocalCreation(self)
+
+    @cached_property
+    def backups(self) -> LocalBackups:
+        from opsml_cli.local.backups import LocalBackups
+
+        return LocalBackups(self.root, self.store, self.service)
 
     def signed_in(self) -> str | None:
         """Nobody signs in, the folder's rights are enough; but a copy says that it is one."""

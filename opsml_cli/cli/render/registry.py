@@ -45,6 +45,7 @@ MODULES: dict[str, str] = {
     "ShownKeys": "endpoint",
     "DeletedEndpoint": "endpoint",
     "Invoked": "invoke",
+    "Backup": "backup",
     "ScoreResult": "score",
     "ScoredFile": "score",
     "Bench": "bench",

@@ -1,0 +1,99 @@
+"""A backup holds all that a workspace keeps, is made while it is in use, and becomes a workspace again or nothing at all."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from opsml_cli.domain.data import RegisterData
+from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from opsml_cli.domain.names import AssetRef
+from opsml_cli.domain.progress import Silent
+from opsml_cli.local.workspace import LocalWorkspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> LocalWorkspace:
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{number},{number % 2}\n" for number in range(50)))
+    made = LocalWorkspace(tmp_path / "one" / ".opsml")
+    made.data.register(RegisterData("t", str(tmp_path / "t.csv")), Silent())
+    return made
+
+
+@pytest.mark.parametrize("name", ["backup.tar", "backup.tar.gz"])
+def test_a_restored_workspace_is_the_one_that_was_backed_up(workspace: LocalWorkspace, tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    with LocalWorkspace(workspace.root).store.read():  # somebody reads meanwhile
+        made = workspace.backups.write(target, force=False)
+    assert (target.stat().st_mode & 0o777, made.files) == (0o600, 1)
+    with pytest.raises(ConflictError, match="exists"):
+        workspace.backups.write(target, force=False)
+    other = LocalWorkspace(tmp_path / "two" / ".opsml")
+    found = other.backups.restore(target, force=False)
+    assert (found.files, found.bytes, found.created_at) == (2, found.bytes, made.created_at)
+    assert other.data.check(AssetRef("t")).version == "1"
+    assert len(other.data.frame(AssetRef("t"))) == 50
+    assert other.signed_in() is None, "it is none that was copied beside its original"
+    assert all(check.ok for check in other.checks(deep=True) if check.check != "disk space")
+    assert workspace.data.check(AssetRef("t")).version == "1"
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith((".tmp-", ".opsml-restore"))]
+
+
+def test_what_lies_there_is_set_aside_and_never_lost(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    target = tmp_path / "b.tar"
+    workspace.backups.write(target, force=False)
+    (tmp_path / "u.csv").write_text("b\n1\n")
+    workspace.data.register(RegisterData("u", str(tmp_path / "u.csv")), Silent())
+    with pytest.raises(ConflictError, match="a workspace lies at"):
+        workspace.backups.restore(target, force=False)
+    found = workspace.backups.restore(target, force=True)
+    again = LocalWorkspace(workspace.root)
+    assert [asset.name for asset in again.data.list()] == ["t"]
+    assert found.set_aside is not None
+    assert sorted(asset.name for asset in LocalWorkspace(Path(found.set_aside)).data.list()) == ["t", "u"]
+
+
+def test_damaged_content_is_not_backed_up(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    (blob,) = (workspace.root / "blobs").iterdir()
+    blob.chmod(0o600)
+    blob.write_bytes(blob.read_bytes().replace(b"3,1", b"3,0"))
+    with pytest.raises(ConflictError, match="nothing was backed up"):
+        workspace.backups.write(tmp_path / "b.tar", force=False)
+    assert not (tmp_path / "b.tar").exists()
+
+
+def archive(path: Path, *names: str) -> Path:
+    with tarfile.open(path, "w") as made:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = 2
+            made.addfile(entry, io.BytesIO(b"{}"))
+    return path
+
+
+def test_what_is_no_backup_changes_nothing(workspace: LocalWorkspace, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tar"
+    workspace.backups.write(whole, force=False)
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    (tmp_path / "text").write_text("no tar")
+    target = LocalWorkspace(tmp_path / "two" / ".opsml")
+    for source in (
+        cut,
+        tmp_path / "text",
+        archive(tmp_path / "a.tar", "opsml-backup.json"),
+        archive(tmp_path / "b.tar", "../outside"),
+        archive(tmp_path / "c.tar", "/absolute"),
+        archive(tmp_path / "d.tar", "opsml-backup.json", "workspace.db"),
+    ):
+        with pytest.raises(InvalidInputError, match="backup"):
+            target.backups.restore(source, force=False)
+    with pytest.raises(NotFoundError):
+        target.backups.restore(tmp_path / "absent", force=False)
+    assert not target.root.exists()
+    assert not (tmp_path / "two" / "outside").exists()
+    with pytest.raises(NotFoundError, match="no workspace"):
+        target.backups.write(tmp_path / "n.tar", force=False)
