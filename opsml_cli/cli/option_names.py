@@ -329,7 +329,10 @@ OPTION_NAMES: dict[str, tuple[str, ...]] = {
         "--dry-run",
     ),
     "local backup": ("--force",),
-    "local restore": ("--force",),
+    "local restore": (
+        "--force",
+        "--dry-run",
+    ),
     "local env": ("--shell=",),
     "init": (
         "--subscription-id=",

@@ -28,7 +28,7 @@ class BackupOperations(Protocol):
         unless `force`, or when content is not what was registered; QuotaError when the disk is full."""
         ...
 
-    def restore(self, source: Path, *, force: bool) -> Backup:
-        """Make the workspace what the backup holds. ConflictError when one lies there, unless `force`, which sets it aside;
+    def restore(self, source: Path, *, force: bool, dry_run: bool = False) -> Backup:
+        """Make the workspace what the backup holds; `dry_run` checks all of it and changes nothing. ConflictError when one lies there, unless `force`, which sets it aside;
         BusyError while processes of it run; InvalidInputError for a file that is no sound backup."""
         ...

@@ -61,7 +61,7 @@ class LocalBackups:
         files.sync_folder(target.parent)
         return Backup(str(target), str(self._root), count, size, created)
 
-    def restore(self, source: Path, *, force: bool) -> Backup:
+    def restore(self, source: Path, *, force: bool, dry_run: bool = False) -> Backup:
         if not source.is_file():
             raise NotFoundError(f"no file {source}", fix="check the path")
         there = self._root.exists() and any(self._root.iterdir())
@@ -72,13 +72,17 @@ class LocalBackups:
             )
         if there and home.read(self._root) is not None and self._store.exists() and self._service.status().processes:
             raise BusyError("processes of this workspace run", fix="opsml local down --yes")
-        self._root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".opsml-restore-", dir=self._root.parent) as scratch:
+        if not dry_run:
+            self._root.parent.mkdir(parents=True, exist_ok=True)
+        beside = None if dry_run else self._root.parent  # renaming needs one file system
+        with tempfile.TemporaryDirectory(prefix=".opsml-restore-", dir=beside) as scratch:
             place = Path(scratch) / "workspace"
             place.mkdir(mode=0o700)
             with disk_full(str(self._root)):
                 manifest, count, size = _unpacked(source, place)
             _check_database(place / DATABASE, source)
+            if dry_run:
+                return Backup(str(source), str(self._root), count, size, str(manifest["created_at"]))
             self._store.close()
             aside = self._set_aside() if there else None
             if self._root.exists():

@@ -32,6 +32,8 @@ def test_a_restored_workspace_is_the_one_that_was_backed_up(workspace: LocalWork
     with pytest.raises(ConflictError, match="exists"):
         workspace.backups.write(target, force=False)
     other = LocalWorkspace(tmp_path / "two" / ".opsml")
+    assert other.backups.restore(target, force=False, dry_run=True).files == 2
+    assert not other.root.exists()
     found = other.backups.restore(target, force=False)
     assert (found.files, found.bytes, found.created_at) == (2, found.bytes, made.created_at)
     assert other.data.check(AssetRef("t")).version == "1"

@@ -7,6 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
+from opsml_cli.cli import options
+from opsml_cli.cli.result import Planned
 from opsml_cli.cli.session import Session
 from opsml_cli.domain.backup import Backup, BackupOperations
 from opsml_cli.domain.errors import UnsupportedError
@@ -30,12 +32,16 @@ def restore(
     session: Session,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file that opsml local backup wrote.")],
     force: Annotated[bool, typer.Option("--force", help="Set a workspace that lies there aside, under another name.")] = False,
-) -> Backup:
+    dry_run: options.DryRun = False,
+) -> Backup | Planned:
     """Make this workspace from a backup. Nothing runs afterwards; opsml endpoints start and opsml local up begin it again.
 
     Example: opsml local restore workspace.tar.gz
     """
-    return _backups(session).restore(source.expanduser(), force=force)
+    found = _backups(session).restore(source.expanduser(), force=force, dry_run=dry_run)
+    if not dry_run:
+        return found
+    return Planned("restore", found.workspace, {"path": found.path, "files": found.files, "created_at": found.created_at})
 
 
 def _backups(session: Session) -> BackupOperations:
