@@ -29,6 +29,7 @@ class BackupOperations(Protocol):
         ...
 
     def restore(self, source: Path, *, force: bool, dry_run: bool = False) -> Backup:
-        """Make the workspace what the backup holds; `dry_run` checks all of it and changes nothing. ConflictError when one lies there, unless `force`, which sets it aside;
-        BusyError while processes of it run; InvalidInputError for a file that is no sound backup."""
+        """Make the workspace what the backup holds; `dry_run` checks all of it and changes nothing. ConflictError when one lies
+        there, unless `force`, which sets it aside; BusyError while processes of it run; InvalidInputError for a file that is no
+        sound backup."""
         ...
