@@ -159,6 +159,12 @@ def _model(workspace: Workspace, target: Target) -> Model:
     pointer = next((each.model for each in endpoint.deployments if each.name == _deployment(endpoint, target.deployment)), None)
     if pointer is None:
         raise NotFoundError(f"endpoint {endpoint.name!r} has no such deployment", fix=f"opsml endpoints show {endpoint.name}")
+    if not pointer.name:
+        raise NotFoundError(
+            f"the deployment of endpoint {endpoint.name!r} has no registered model, so that no rows are known for it",
+            fix=f"give the rows: a file, or - for standard input; opsml endpoints invoke {endpoint.name} --request-file FILE "
+            "sends any body",
+        )
     return workspace.models.get(AssetRef(pointer.name, pointer.version))
 
 

@@ -67,3 +67,11 @@ def test_what_is_no_success_is_printed_and_has_its_exit_code(texts: Path, opsml:
     assert opsml("endpoints", "invoke", "texts", "--request-file", "absent").exit_code == 3
     assert opsml("endpoints", "invoke", "nothing", "--request-file", "request.txt").exit_code == 3
     assert opsml("endpoints", "invoke", "texts").exit_code == 2
+
+
+def test_a_script_without_a_model_has_no_rows_to_draw_from(texts: Path, opsml: Opsml) -> None:
+    for words in (("score", "texts", "--sample", "2"), ("bench", "texts", "--duration", "1s")):
+        found = opsml(*words)
+        assert found.exit_code == 3
+        assert "has no registered model" in found.stderr
+        assert "opsml endpoints invoke texts" in found.stderr
