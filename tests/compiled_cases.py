@@ -220,10 +220,20 @@ REGRESSORS: dict[str, Callable[[], Any]] = {
     "scaled target": lambda: TransformedTargetRegressor(LinearRegression(), transformer=pre.StandardScaler()),
     "dummy": dummy.DummyRegressor,
 }
+ONE_CLASS: dict[str, Callable[[], Any]] = {
+    "isolation forest": lambda: ensemble.IsolationForest(n_estimators=20, random_state=0),
+    "isolation forest of some features": lambda: ensemble.IsolationForest(
+        n_estimators=20, max_features=0.5, contamination=0.1, random_state=0
+    ),
+    "isolation forest of one row": lambda: ensemble.IsolationForest(n_estimators=3, max_samples=1, random_state=0),
+    "svm": lambda: svm.OneClassSVM(gamma=0.2, nu=0.1),
+    "svm of polynomials": lambda: svm.OneClassSVM(kernel="poly", nu=0.3),
+}
 QUICK = (
     "ordinal", "one-hot, dropped", "texts filled", "selector and frames", "categories of HistGradientBoosting",
     "polynomial", "normal quantiles", "binary: forest", "binary: stacking", "three: svc", "three: lightgbm",
-    "three: calibrated", "value: gradient boosting", "value: logarithm of the target", "binary: prepared lightgbm",
+    "three: calibrated", "value: gradient boosting", "value: logarithm of the target",
+    "one class: isolation forest", "one class: svm", "binary: prepared lightgbm",
 )  # fmt: skip
 
 
@@ -241,6 +251,13 @@ def _all() -> Iterator[tuple[str, Case]]:
         yield f"binary: prepared {name}", (_lazily(prepared, make), "mixed", "binary")
     for name, make in REGRESSORS.items():
         yield f"value: {name}", (_lazily(scaled, make), "numbers", "count")
+    for name, make in ONE_CLASS.items():
+        yield f"one class: {name}", (_lazily(scaled, make), "numbers", "value")
+        yield f"one class: prepared {name}", (_lazily(prepared, make), "mixed", "value")
+    yield (
+        "one class: bare forest with gaps",
+        (lambda: ensemble.IsolationForest(n_estimators=20, random_state=0), "gaps", "value"),
+    )
     yield "several values", (lambda: multioutput.MultiOutputRegressor(LinearRegression()), "numbers", "values")
     for name, model in (("multinomial", naive_bayes.MultinomialNB), ("complement", naive_bayes.ComplementNB)):
         yield name, (_lazily(lambda each: make_pipeline(pre.MinMaxScaler(clip=True), each), model), "numbers", "three")

@@ -280,6 +280,7 @@ _PARAMS = [
     table("old_style", "a predict without params, given some", ["a", "b"], [1, 2], params={"p": 1}),
 ]  # fmt: skip
 
+_WIDE = ["age", "balance", "note", "share"]
 _PERSON = ["age", "balance", "job"]
 _FLAVORS = [
     table("sk_pipeline", "a row", _PERSON, [70, 12.5, "cook"]),
@@ -309,6 +310,21 @@ _FLAVORS = [
     table("lgb_booster", "a row", ["age", "balance"], [70, 12.5]),
     table("lgb_booster", "null", ["age", "balance"], [None, 12.5]),
     table("lgb_classifier", "a row", ["age", "balance"], [70, 12.5], [20, 1]),
+    *(
+        case
+        for model in ("sk_isolation", "sk_one_class")
+        for case in (
+            table(model, "rows", _WIDE, [50, 0, "a", 0.5], [5, 0, "b", 0.5], [50, 900, "a", 0.5], [1e5, -1e5, "a", 0.5]),
+            table(model, "null in the columns that are dropped", _WIDE, [50, 0, None, None]),
+            table(model, "null in age", _WIDE, [None, 0, "a", 0.5]),
+            table(model, "1e300 in age", _WIDE, [1e300, 0, "a", 0.5]),
+            table(model, "a text in balance", _WIDE, [50, "many", "a", 0.5]),
+            table(model, "a float beyond 32 bits in a column that is dropped", _WIDE, [50, 0, "a", 1e39], difference=SILENT),
+        )
+    ),
+    table("lgb_single", "rows", ["age", "balance"], [70, 12.5], [20, 1], [None, None]),
+    table("lgb_single", "a float beyond 32 bits", ["age", "balance"], [1e39, 12.5], difference=SILENT),
+    table("lgb_single", "the largest float of 32 bits", ["age", "balance"], [3.4028234e38, 12.5]),
     table("shift_1", "code of the first version", _X, [5]),
     table("shift_2", "code of the second version", _X, [5]),
 ]

@@ -267,6 +267,35 @@ def flavors():
     )  # fmt: skip
 
 
+def outliers():
+    """Models of one class, behind a ColumnTransformer that drops columns, and a booster of 32-bit numbers."""
+    import lightgbm
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import IsolationForest
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import OneClassSVM
+
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame({"age": random.normal(50, 9, 200), "balance": random.normal(0, 100, 200),
+                          "note": random.choice(["a", "b"], 200), "share": random.random(200).astype("float32")})  # fmt: skip
+    for name, model in (
+        ("sk_isolation", IsolationForest(n_estimators=20, random_state=0)),
+        ("sk_one_class", OneClassSVM(nu=0.1)),
+    ):
+        pipeline = make_pipeline(ColumnTransformer([("scale", StandardScaler(), ["age", "balance"])]), model).fit(frame)
+        mlflow.sklearn.save_model(
+            pipeline, str(OUT / name), signature=infer_signature(frame, pipeline.predict(frame)), input_example=frame.head(1),
+            serialization_format="cloudpickle", pip_requirements=["mlflow", "scikit-learn"],
+        )  # fmt: skip
+    single = frame[["age", "balance"]].astype("float32")
+    classifier = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1).fit(single, frame["age"] > 50)
+    mlflow.lightgbm.save_model(
+        classifier, str(OUT / "lgb_single"), signature=infer_signature(single, classifier.predict(single)),
+        pip_requirements=["mlflow", "lightgbm"],
+    )  # fmt: skip
+
+
 def same_module():
     """Two versions whose code has one name."""
     for version, added in (("shift_1", 100), ("shift_2", 200)):
@@ -293,5 +322,6 @@ if __name__ == "__main__":
     tensors()
     behaviour()
     flavors()
+    outliers()
     same_module()
     (OUT / "made").write_text("all")

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 # One of each kind of signature and of result; a deployment is a process, so that they are not all.
 DEPLOYED = (
     "echo_mixed", "echo_optional", "echo_binary", "echo_datetime", "echo_objects", "echo_any", "echo_unnamed", "echo_none",
-    "tensor_float", "tensor_named", "returns", "factor", "hinted", "sk_pipeline", "lgb_classifier", "shift_1", "shift_2",
+    "tensor_float", "tensor_named", "returns", "factor", "hinted", "sk_pipeline", "lgb_classifier",
+    "sk_isolation", "lgb_single", "shift_1", "shift_2",
 )  # fmt: skip
 # Nothing in these folders says what a request looks like.
 UNKNOWN = ("echo_none", "hinted")

@@ -16,6 +16,8 @@ from compiled_cases import CASES, FRAMES, QUICK, Case, booster, boosters, encode
 from compiled_support import FrameOriginal, close, columns_of, compiled, example_of, mixed, numbers, target
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
@@ -168,6 +170,65 @@ def test_a_catboost_model_that_was_saved_is_compiled(tmp_path: Path) -> None:
     compiled(read, frame, tmp_path / "made")
 
 
+def test_numbers_of_32_bits_that_the_model_does_not_check_are_compiled_and_bounded(tmp_path: Path) -> None:
+    """MLflow makes what is larger infinite; no deployment answers that. A column that is dropped counts as any other."""
+    import mlflow.lightgbm
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    frame = numbers(150).astype("float32")
+    kinds = target(frame, "binary")
+    dropping = make_pipeline(ColumnTransformer([("scale", StandardScaler(), ["a", "b"])]), logistic())
+    signature = infer_signature(frame)
+    saving: dict[str, Any] = {"signature": signature, "pip_requirements": ["mlflow"]}
+    mlflow.lightgbm.save_model(booster().fit(frame, kinds), str(tmp_path / "booster"), **saving)
+    mlflow.sklearn.save_model(dropping.fit(frame, kinds), str(tmp_path / "drops"), serialization_format="cloudpickle", **saving)
+    row = example_of(frame)
+    for name in ("booster", "drops"):
+        original = MlflowOriginal(tmp_path / name)
+        assert compile_model(original, tmp_path / f"made {name}", 1.0).reason is None
+        scorer = load(tmp_path / f"made {name}")
+        for value in (None, 3.4028235677973362e38, -1e38):
+            assert scorer.score([{**row, "d": value}], False) == original.predict([{**row, "d": value}])
+        with pytest.raises(BadRequest, match="'d', row 0") as refusal:
+            scorer.score([{**row, "d": 3.4028235677973366e38}], False)
+        assert refusal.value.expected == "a number that a 32-bit float holds"
+
+
+@pytest.mark.parametrize(
+    "objective", ["reg:squarederror", "binary:logistic", "count:poisson", "multi:softmax", "multi:softprob"]
+)
+def test_a_bare_xgboost_booster_is_compiled(objective: str, tmp_path: Path) -> None:
+    """It refuses the numbers that no float32 holds, where XGBoost's wrappers for scikit-learn take them as infinite."""
+    xgboost = pytest.importorskip("xgboost")
+    import mlflow.xgboost
+    from mlflow.models import infer_signature
+
+    frame = numbers(150)
+    several = {"num_class": 3} if objective.startswith("multi") else {}
+    kind = "three numbers" if several else "binary numbers"
+    data = xgboost.DMatrix(frame, target(frame, kind))
+    model = xgboost.train({"objective": objective, "nthread": 1, **several}, data, 8)
+    mlflow.xgboost.save_model(model, str(tmp_path / "model"), signature=infer_signature(frame))
+    original = MlflowOriginal(tmp_path / "model")
+    assert compile_model(original, tmp_path / "made", 2.0).reason is None
+    scorer = load(tmp_path / "made")
+    rows = [{**row, "b": float(place)} for place, row in enumerate(frame.head(40).to_dict("records"))]
+    assert close(scorer.score(rows, False), original.predict(rows), scorer.tolerance)
+    with pytest.raises(BadRequest):
+        scorer.score([{**rows[0], "a": 1e39}], False)
+
+
+def test_a_model_of_pandas_categories_says_why_it_is_not_compiled(tmp_path: Path) -> None:
+    frame = mixed(150, missing=False)
+    model = booster().fit(frame.astype({"job": "category", "size": "category"}), target(frame, "binary"))
+    outcome = compile_model(FrameOriginal(model, columns_of(frame), example_of(frame)), tmp_path)
+    assert (
+        outcome.reason
+        == "LGBMClassifier was trained on pandas categories, and refuses the plain texts and numbers of a request"
+    )
+
+
 def test_an_mlflow_folder_is_read_as_mlflow_reads_it(tmp_path: Path) -> None:
     import mlflow.sklearn
     from mlflow.models import infer_signature
@@ -229,3 +290,26 @@ def test_any_rows_are_answered_or_refused_as_by_the_original(
         return
     assert scorer.score(rows, False) == wanted[0]
     assert close(scorer.score(rows, True), wanted[1], scorer.tolerance)
+
+
+@pytest.fixture(scope="module")
+def isolation(tmp_path_factory: pytest.TempPathFactory) -> tuple[FrameOriginal, CompiledScorer]:
+    frame = _FRAME[["a", "b", "d"]]
+    model = IsolationForest(n_estimators=25, contamination=0.2, random_state=0).fit(frame)
+    original = FrameOriginal(model, columns_of(frame), example_of(frame))
+    return original, compiled(model, frame, tmp_path_factory.mktemp("isolation"), 0.4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.fixed_dictionaries({name: _CELLS[name] for name in ("a", "b", "d")}), min_size=1, max_size=5))
+def test_outliers_are_those_of_the_original(
+    isolation: tuple[FrameOriginal, CompiledScorer], rows: list[dict[str, Any]]
+) -> None:
+    original, scorer = isolation
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = original.predict(rows)
+    assert scorer.score(rows, False) == wanted
+    assert {type(label) for label in wanted} == {int}
+    with pytest.raises(BadRequest, match="no probabilities"):
+        scorer.score(rows, True)

@@ -32,6 +32,7 @@ class Original(Protocol):
         ...
 
 
+_BEYOND_SINGLE = 2.0**128 - 2.0**103  # from here on float32 rounds to infinity
 _NATIVE = ("sklearn_model", "lgb_model", "xgb_model", "cb_model")
 
 
@@ -86,12 +87,17 @@ class MlflowOriginal:
         return listed(self._model.predict(self._parsed(rows)))
 
     def _check_small(self, rows: Rows) -> None:
-        """ValueError for what wraps around as an integer of 32 bits: MLflow answers it, no deployment does."""
+        """ValueError for what wraps around as an integer of 32 bits, and for what becomes infinite as a number of 32 bits:
+        MLflow answers it, no deployment does."""
         for name in (column["name"] for column in self.columns if column["type"] == "integer"):
             for row in rows:
                 value = row.get(name)
                 if isinstance(value, int | float) and not -(1 << 31) <= value < 1 << 31:
                     raise ValueError(f"{value} in the column {name!r} is no integer of 32 bits")
+        for name in (column["name"] for column in self.columns if column["type"] == "float"):
+            for row in rows:
+                if row.get(name) is not None and abs(float(row[name])) >= _BEYOND_SINGLE:
+                    raise ValueError(f"{row[name]} in the column {name!r} is no number of 32 bits")
 
     def probabilities(self, rows: Rows) -> list[Any] | None:
         answer = getattr(self.native, "predict_proba", None)

@@ -102,6 +102,7 @@ LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "ada": lambda raw: softmax(raw / (raw.shape[1] - 1)),
     "ada_pair": lambda raw: _halved((raw[:, 1:] - raw[:, :1]) / 2),
     "expit": expit,
+    "place": lambda raw: raw.argmax(axis=1)[:, None].astype(np.float64),
 }
 _DECISIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "above": lambda raw: (raw[:, 0] > 0).astype(np.intp),

@@ -116,6 +116,19 @@ class Oblivious:
         return np.asarray(self._values[leaves].sum(axis=1) + self._start)
 
 
+class Isolation:
+    """IsolationForest's decision_function, from the sum of the paths' lengths: below 0 is an outlier."""
+
+    def __init__(self, document: Document, artifact: Artifact, inputs: Layout) -> None:
+        self._lengths = raw(document["lengths"], artifact, inputs)
+        self._divisor, self._offset = document["divisor"], document["offset"]
+
+    def __call__(self, block: Block) -> np.ndarray:
+        lengths = self._lengths(block)
+        shares = lengths / self._divisor if self._divisor else np.ones_like(lengths)
+        return np.asarray(-(2**-shares) - self._offset)
+
+
 def raw(document: Document, artifact: Artifact, inputs: Layout) -> Raw:
     """The scores that a document describes."""
     from . import examples
@@ -125,6 +138,7 @@ def raw(document: Document, artifact: Artifact, inputs: Layout) -> Raw:
         "boosted": Boosted,
         "leaves": Leaves,
         "oblivious": Oblivious,
+        "isolation": Isolation,
         **examples.KINDS,
     }
     return kinds[document["op"]](document, artifact, inputs)

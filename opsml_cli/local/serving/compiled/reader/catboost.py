@@ -12,6 +12,11 @@ import numpy as np
 from .flow import Document, Flow, PredictorReader, Reading, UnknownError, name_of
 from .linear import labels, scored
 
+_UNREAD = {
+    "categorical_features": "only CatBoost itself computes its hashes of texts and its statistics of the target by category",
+    "text_features": "only CatBoost itself splits texts into words as it was trained on",
+    "embedding_features": "vectors are no columns of a request",
+}
 _EXPONENTIAL = ("Poisson", "Tweedie")
 _PLAIN = ("RMSE", "MAE", "Quantile", "MAPE", "LogCosh", "Huber", "Expectile", "Lq", "LogLinQuantile", "MultiRMSE")
 
@@ -27,9 +32,9 @@ def _raw(reading: Reading, model: Any, flow: Flow) -> tuple[Document, str, int]:
     """Raw scores, the name of the loss, and how many scores a row has."""
     document = _document(model)
     information = document["features_info"]
-    for kind in ("categorical_features", "text_features", "embedding_features"):
+    for kind, why in _UNREAD.items():
         if information.get(kind):
-            raise UnknownError(f"{name_of(model)} with {kind.replace('_', ' ')}")
+            raise UnknownError(f"{name_of(model)} with {kind.replace('_', ' ')}: {why}")
     if "oblivious_trees" not in document:
         raise UnknownError(f"{name_of(model)} with trees that are not symmetric")
     flow.numbers(model)

@@ -66,6 +66,17 @@ def _support_classifier(reading: Reading, model: Any, flow: Flow) -> Document:
     return checked(flow, then)
 
 
+def _one_class(reading: Reading, model: Any, flow: Flow) -> Document:
+    flow.numbers(model)
+    raw = {
+        "op": "kernel",
+        **_kernel(reading, model, dense(model.support_vectors_)),
+        "weights": reading.writer.array(dense(model.dual_coef_).T),
+        "intercept": reading.writer.array(model.intercept_),
+    }
+    return checked(flow, scored(raw, None, classes=[-1, 1], decide="above"))
+
+
 def _neighbours(_: Reading, model: Any, __: Flow) -> Document:
     raise UnknownError(f"{name_of(model)}: which of equally near examples count is the choice of scikit-learn's own search")
 
@@ -75,6 +86,8 @@ PREDICTORS: dict[str, PredictorReader] = {
     "sklearn.NuSVC": _support_classifier,
     "sklearn.SVR": _support_regressor,
     "sklearn.NuSVR": _support_regressor,
+    "sklearn.OneClassSVM": _one_class,
+    "sklearn.LocalOutlierFactor": _neighbours,
     "sklearn.KNeighborsClassifier": _neighbours,
     "sklearn.KNeighborsRegressor": _neighbours,
     "sklearn.RadiusNeighborsClassifier": _neighbours,

@@ -9,11 +9,12 @@ from .linear import labels, scored
 
 
 def _lightgbm_raw(reading: Reading, booster: Any, flow: Flow, owner: Any) -> Document:
+    if getattr(booster, "pandas_categorical", None):
+        refused = ", and refuses the plain texts and numbers of a request" if flow.frame else ""
+        raise UnknownError(f"{name_of(owner)} was trained on pandas categories{refused}")
     flow.numbers(owner)
     if booster.num_feature() != flow.width:
         raise UnknownError(f"{name_of(owner)} was trained on {booster.num_feature()} columns and is given {flow.width}")
-    if getattr(booster, "pandas_categorical", None):
-        raise UnknownError(f"{name_of(owner)} was trained on pandas categories")
     text = booster.model_to_string()
     outputs = booster.num_model_per_iteration()
     return {"op": "boosted", "text": reading.writer.text(text), "outputs": outputs, "kind": 0, "single": False}

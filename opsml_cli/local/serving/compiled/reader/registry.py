@@ -16,7 +16,7 @@ def transformers() -> dict[str, TransformerReader]:
 
 @cache
 def predictors() -> dict[str, PredictorReader]:
-    from . import catboost, compose, examples, lightgbm, linear, meta, networks, trees, xgboost
+    from . import catboost, compose, examples, isolation, lightgbm, linear, meta, networks, trees, xgboost
 
     return {
         **compose.PREDICTORS,
@@ -26,6 +26,7 @@ def predictors() -> dict[str, PredictorReader]:
         **xgboost.PREDICTORS,
         **catboost.PREDICTORS,
         **examples.PREDICTORS,
+        **isolation.PREDICTORS,
         **networks.PREDICTORS,
         **meta.PREDICTORS,
     }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .flow import Document, Flow, PredictorReader, Reading, UnknownError, name_of
-from .linear import labels, scored
+from .linear import checked, labels, scored
 from .tree_text import Tree
 from .trees import by_leaves
 
@@ -55,6 +55,8 @@ def _tree(document: Any) -> tuple[Tree, np.ndarray]:
 
 def _raw(reading: Reading, booster: Any, flow: Flow, owner: Any, last: int | None) -> tuple[Document, str, int]:
     """Raw scores, the objective and how many scores a row has."""
+    if "c" in (booster.feature_types or ()) and any(column.kind == "t" for column in flow.columns):
+        raise UnknownError(f"{name_of(owner)} was trained on pandas categories, and refuses the plain texts of a request")
     flow.numbers(owner)
     names = booster.feature_names
     if booster.num_features() != flow.width or (flow.frame and names and [c.name for c in flow.columns] != list(names)):
@@ -122,6 +124,8 @@ def _values(reading: Reading, model: Any, booster: Any, flow: Flow, last: int | 
         link = "none"
     elif objective == "multi:softprob":
         link = "single_softmax"
+    elif objective == "multi:softmax":
+        return _unzeroed(flow, scored(raw, "place", flat=True))
     else:
         raise UnknownError(f"{name_of(model)} with the objective {objective}")
     return _unzeroed(flow, scored(raw, link, flat=outputs == 1))
@@ -133,7 +137,8 @@ def _regressor(reading: Reading, model: Any, flow: Flow) -> Document:
 
 
 def _booster(reading: Reading, model: Any, flow: Flow) -> Document:
-    return _values(reading, model, model, flow, None)
+    """Answers a DMatrix, which refuses infinite numbers where the wrappers' arrays take them."""
+    return checked(flow, _values(reading, model, model, flow, None), nan=True, single=True)
 
 
 PREDICTORS: dict[str, PredictorReader] = {
