@@ -7,7 +7,20 @@ import shutil
 from pathlib import Path
 
 from opsml_cli.content.files import TEMPORARY
+from opsml_cli.local.layout import Layout
 from opsml_cli.local.processes import pid_alive
+
+
+def sweep_all(layout: Layout) -> None:
+    """`sweep`, everywhere that a command of any kind writes to: nothing that a killed one began, a key among them, stays."""
+    sweep(layout.root)
+    for folder in (layout.blobs, layout.staging, layout.secrets, layout.service, layout.batch):
+        sweep(folder)
+    for name in ("jobs", "models", "endpoints", "emulator", "environments"):
+        for place, folders, _ in os.walk(layout.root / name):
+            sweep(Path(place))
+            # What a step or a model brought along is its own.
+            folders[:] = [each for each in folders if each not in ("code", "inputs", "work") and not each.startswith(TEMPORARY)]
 
 
 def sweep(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +13,10 @@ from pathlib import Path
 import pytest
 from pipeline_support import small_pipeline
 
+from opsml_cli.content.files import TEMPORARY
 from opsml_cli.domain.data import DataType, RegisterData
 from opsml_cli.domain.progress import Silent
-from opsml_cli.local import unreferenced
+from opsml_cli.local import home, leftovers, unreferenced
 from opsml_cli.local.artifacts import Blobs
 from opsml_cli.local.pipelines import snapshot
 from opsml_cli.local.pipelines.snapshot import store_tree
@@ -46,6 +50,16 @@ def aged(local: LocalWorkspace) -> None:
     moment = time.time() - 2 * unreferenced.OLD_SECONDS
     for path in local.layout.blobs.iterdir():
         os.utime(path, (moment, moment))
+    os.utime(local.root / home.FILE, (moment - 60, moment - 60))
+
+
+def looked(local: LocalWorkspace) -> None:
+    """A first look, two days ago: it removes nothing."""
+    assert unreferenced.sweep(local.layout, local.store) == 0
+    marks = local.layout.service / unreferenced.SEEN
+    found = json.loads(marks.read_text())
+    assert found
+    marks.write_text(json.dumps({name: moment - 2 * unreferenced.OLD_SECONDS for name, moment in found.items()}))
 
 
 def orphan(local: LocalWorkspace, content: bytes) -> Path:
@@ -71,6 +85,7 @@ def test_only_what_is_old_and_named_by_nothing_goes(local: LocalWorkspace, tmp_p
     assert len(named) >= 4
     gone = {orphan(local, b"old").name, orphan_folder(local, tmp_path / "gone").name}
     aged(local)
+    looked(local)
     young = orphan(local, b"young")
     assert unreferenced.sweep(local.layout, local.store) == len(gone)
     assert stored(local) == {*named, young.name}
@@ -100,8 +115,42 @@ def test_the_last_look_gives_back_what_was_just_used(local: LocalWorkspace) -> N
 def test_the_local_service_sweeps(local: LocalWorkspace) -> None:
     lost = orphan(local, b"lost")
     aged(local)
+    looked(local)
     with Chores(local.layout):
         deadline = time.monotonic() + 60
         while lost.exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+def test_content_older_than_the_database_is_left_alone(local: LocalWorkspace) -> None:
+    lost = orphan(local, b"lost")
+    aged(local)
+    looked(local)
+    os.utime(local.root / home.FILE)  # a database that was put here since
+    assert unreferenced.sweep(local.layout, local.store) == 0
+    assert lost.exists()
+
+
+def test_what_killed_commands_began_goes_wherever_it_lies(local: LocalWorkspace) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    places = [
+        "",
+        "secrets",
+        "jobs/one/outputs",
+        "models/m",
+        "endpoints/e/logs",
+        "service",
+        "blobs",
+        "staging",
+        "emulator/certificates",
+    ]
+    for place in places:
+        folder = local.root / place
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{TEMPORARY}{dead.pid}-00ff").write_text("a key")
+        (folder / f"{TEMPORARY}{os.getpid()}-00ff").write_text("being written")
+    leftovers.sweep_all(local.layout)
+    left = [path.name for path in local.root.rglob(f"{TEMPORARY}*")]
+    assert left == [f"{TEMPORARY}{os.getpid()}-00ff"] * len(places)

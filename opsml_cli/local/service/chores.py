@@ -68,9 +68,10 @@ def _alerts(workspace: LocalWorkspace) -> Look:
 
 
 def _sweep(workspace: LocalWorkspace) -> Look:
-    from opsml_cli.local import unreferenced
+    from opsml_cli.local import leftovers, unreferenced
 
     def look() -> float:
+        leftovers.sweep_all(workspace.layout)
         unreferenced.sweep(workspace.layout, workspace.store)
         return _BETWEEN_SWEEPS
 
