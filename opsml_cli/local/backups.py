@@ -107,7 +107,8 @@ class LocalBackups:
 
     def _pack(self, file: io.BufferedWriter, created: str, *, compressed: bool) -> tuple[int, int]:
         count = size = 0
-        with tarfile.open(fileobj=file, mode="w:gz" if compressed else "w") as archive:
+        # Dereferenced, a file of several names is a file each time, and no link.
+        with tarfile.open(fileobj=file, mode="w:gz" if compressed else "w", dereference=True) as archive:
             manifest = json.dumps({"format": _FORMAT, "created_at": created, "workspace": str(self._root)}).encode()
             entry = tarfile.TarInfo(_MANIFEST)
             entry.size = len(manifest)

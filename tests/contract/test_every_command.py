@@ -51,6 +51,7 @@ FIELDS = {
     "data list": "name version type rows columns sha256",
     "data show": f"{DATA} profile",
     "data profile": "rows size_bytes format delimiter encoding compression target columns",
+    "data check": DATA,
     "train automl": JOB,
     "deploy": ENDPOINT,
     "score": "predictions classes probabilities rows deployment latency_ms",
@@ -61,6 +62,7 @@ FIELDS = {
     "endpoints show": ENDPOINT,
     "endpoints start": ENDPOINT,
     "endpoints stop": ENDPOINT,
+    "endpoints invoke": "endpoint deployment status bytes body out",
     "endpoints keys": "primary secondary",
     "endpoints rotate-keys": "primary secondary",
     "endpoints traffic": ENDPOINT,
@@ -108,6 +110,8 @@ FIELDS = {
     "local up": PROCESSES,
     "local down": "ended left",
     "local status": PROCESSES,
+    "local backup": "path workspace files bytes created_at set_aside",
+    "local restore": "path workspace files bytes created_at set_aside",
     "local env": "ARM_CLOUD_METADATA_URL AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_SUBSCRIPTION_ID AZUREML_WORKSPACE_NAME",
     "local run": "",
     "local token": "token",
@@ -195,6 +199,7 @@ def _tell(story: Story) -> None:
     opsml("data list")
     opsml("data show", "people")
     opsml("data profile", "people")
+    opsml("data check", "people")
     job = opsml("train automl", *JOB_OPTIONS, "--max-trials", "1", "--test-size", "0.2")["job"]
     for path in ("jobs show", "jobs watch", "jobs logs", "jobs leaderboard", "jobs report"):
         opsml(path, job)
@@ -220,6 +225,8 @@ def _tell(story: Story) -> None:
         opsml(path, "bank")
     opsml("insights alerts", "bank", "--alert", "p95>9s for 5m")
     opsml("insights check", "bank", "--slo", "errors<100%")
+    (folder / "body.json").write_text('{"Inputs": {"data": []}}')
+    opsml("endpoints invoke", "bank", "--request-file", "body.json")
     opsml("endpoints list")
     opsml("endpoints traffic", "bank", "blue=0")
     opsml("endpoints rollback", "bank")
@@ -246,6 +253,11 @@ def _tell(story: Story) -> None:
     opsml("jobs watch", opsml("schedules trigger", "small")["run"], keep=False)
     opsml("schedules show", "small")
     opsml("local status")
+    aside = Path(story.environment["HOME"])
+    opsml("local backup", str(aside / "backup.tar"))
+    opsml("local restore", str(aside / "backup.tar"), cwd=aside)
+    assert stat.S_IMODE((aside / "backup.tar").stat().st_mode) == 0o600
+    (aside / "backup.tar").unlink()  # it holds the keys, as it says
     opsml("workspace create")
     opsml("workspace share", "--create-principal", "ci")
     opsml("compute create", "small")

@@ -26,16 +26,20 @@ def workspace(tmp_path: Path) -> LocalWorkspace:
 @pytest.mark.parametrize("name", ["backup.tar", "backup.tar.gz"])
 def test_a_restored_workspace_is_the_one_that_was_backed_up(workspace: LocalWorkspace, tmp_path: Path, name: str) -> None:
     target = tmp_path / name
+    (workspace.root / "jobs" / "one").mkdir(parents=True)
+    (workspace.root / "jobs" / "one" / "a").write_text("of two names")
+    (workspace.root / "jobs" / "one" / "b").hardlink_to(workspace.root / "jobs" / "one" / "a")
     with LocalWorkspace(workspace.root).store.read():  # somebody reads meanwhile
         made = workspace.backups.write(target, force=False)
-    assert (target.stat().st_mode & 0o777, made.files) == (0o600, 1)
+    assert (target.stat().st_mode & 0o777, made.files) == (0o600, 3)
     with pytest.raises(ConflictError, match="exists"):
         workspace.backups.write(target, force=False)
     other = LocalWorkspace(tmp_path / "two" / ".opsml")
-    assert other.backups.restore(target, force=False, dry_run=True).files == 2
+    assert other.backups.restore(target, force=False, dry_run=True).files == 4
     assert not other.root.exists()
     found = other.backups.restore(target, force=False)
-    assert (found.files, found.bytes, found.created_at) == (2, found.bytes, made.created_at)
+    assert (found.files, found.bytes, found.created_at) == (4, found.bytes, made.created_at)
+    assert (other.root / "jobs" / "one" / "b").read_text() == "of two names"
     assert other.data.check(AssetRef("t")).version == "1"
     assert len(other.data.frame(AssetRef("t"))) == 50
     assert other.signed_in() is None, "it is none that was copied beside its original"
