@@ -7,10 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from waiting import until
 
 from opsml_cli.local.batch.settings import VARIABLE, Settings
 from opsml_cli.local.workspace import LocalWorkspace
@@ -79,7 +78,10 @@ class Step:
             os.kill(process.pid, signal.SIGCONT)
             return False
 
-        until(reached, 60.0)
+        deadline = time.monotonic() + 60
+        while not reached():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)  # less than a mini-batch takes
         process.kill()
         log, _ = process.communicate(timeout=30)
         return log

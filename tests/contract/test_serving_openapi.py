@@ -38,8 +38,6 @@ def test_generated_requests_are_answered_as_documented(address: str, version: st
     schema = schemathesis.openapi.from_dict(found)
     schema.config.update(base_url=address)
     schema.config.generation.update(modes=[mode])
-    # Swagger 2.0 has no 'any of': it gives each column its one type, and the server takes the text "41" for 41 as well.
-    excluded = [negative_data_rejection] if version == "2" else []
     for result in schema.get_all_operations():
         operation = result.ok()
 
@@ -48,6 +46,9 @@ def test_generated_requests_are_answered_as_documented(address: str, version: st
         )
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def one(case: schemathesis.Case) -> None:
+            # Swagger 2.0 has no 'any of': it gives each column its one type, and the server takes the text "41" for 41 as well.
+            # And what is invented for a query may not be sent at all (an empty list), which leaves a sound one.
+            excluded = [negative_data_rejection] if version == "2" or case.method == "GET" else []
             case.call_and_validate(headers={"Authorization": f"Bearer {PRIMARY}"}, excluded_checks=excluded)
 
         one()
@@ -78,3 +79,9 @@ def test_swagger_2_describes_the_same_columns(address: str) -> None:
     example = old["definitions"]["Request"]["example"]
     answer = httpx.post(f"{address}/score", content=json.dumps(example), headers={"authorization": f"Bearer {PRIMARY}"})
     assert answer.json() == {"Results": ["yes"]}
+
+
+def test_the_document_takes_its_one_parameter_alone(address: str) -> None:
+    headers = {"authorization": f"Bearer {PRIMARY}"}
+    for query, status in (("", 200), ("?version=2", 200), ("?version=4", 400), ("?version=2&more=1", 400), ("?=1", 400)):
+        assert httpx.get(f"{address}/swagger.json{query}", headers=headers).status_code == status, query
