@@ -148,7 +148,7 @@ class Background:
             deadline = time.monotonic() + _END_SECONDS
             while time.monotonic() < deadline:
                 left = self.place.running()
-                if left is None or left.pid != address.pid:
+                if (left is None or left.pid != address.pid) and not processes.lives(address.pid, address.started):
                     return True
                 time.sleep(_TICK_SECONDS)
         raise BusyError(f"{self._what} (pid {address.pid}) does not end", fix="try again, or end that process")
