@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -257,7 +258,9 @@ def _tell(story: Story) -> None:
     opsml("local backup", str(aside / "backup.tar"))
     opsml("local restore", str(aside / "backup.tar"), cwd=aside)
     assert stat.S_IMODE((aside / "backup.tar").stat().st_mode) == 0o600
-    (aside / "backup.tar").unlink()  # it holds the keys, as it says
+    # They hold the keys, as the command says.
+    (aside / "backup.tar").unlink()
+    shutil.rmtree(aside / ".opsml")
     opsml("workspace create")
     opsml("workspace share", "--create-principal", "ci")
     opsml("compute create", "small")
