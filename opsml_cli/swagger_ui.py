@@ -124,8 +124,9 @@ def serve(target: Target, port: int, ready: Callable[[str], None]) -> None:
 
     import uvicorn
 
-    from opsml_cli.http_protocol import BoundedProtocol
+    from opsml_cli.http_protocol import BoundedProtocol, fit_descriptors
 
+    fit_descriptors()
     target.document()  # an endpoint that is not there is an error now, not a page that fails
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:

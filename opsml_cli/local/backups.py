@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from opsml_cli.content import files
 from opsml_cli.domain.backup import Backup
 from opsml_cli.domain.errors import BusyError, ConflictError, InvalidInputError, NotFoundError
-from opsml_cli.local import clock, home
+from opsml_cli.local import clock, home, leftovers
 from opsml_cli.local.artifacts import disk_full
 from opsml_cli.local.store import DATABASE, Store
 
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
 _MANIFEST = "opsml-backup.json"
 _FORMAT = 1
-_LEFT_OUT = frozenset(("hosts", "work", "workers", "staging", home.FILE, "lock", "address.json", "server.json", "launch.json"))
+# What belongs to processes, by its place alone: files of the same names elsewhere are a user's.
+_AT_ROOT = frozenset(("hosts", "staging", home.FILE))
+_OF_SERVERS = frozenset(("lock", "address.json"))
+_OF_ENDPOINTS = frozenset(("work", "workers", "server.lock", "server.json", "launch.json"))
 
 
 class LocalBackups:
@@ -137,11 +141,15 @@ def _kept(root: Path) -> Iterator[tuple[Path, str]]:
     """The files that a backup holds, and their names in it."""
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        temporary = any(part.startswith(files.TEMPORARY) or part.endswith(".lock") for part in parts)
-        own = parts[0].startswith(DATABASE) or parts[0] in ("hosts", "staging", home.FILE)
-        inner = parts[0] in ("endpoints", "service", "emulator") and bool(_LEFT_OUT & set(parts[1:]))
-        if path.is_file() and not path.is_symlink() and not (temporary or own or inner):
+        if path.is_file() and not path.is_symlink() and not _of_processes(parts):
             yield path, path.relative_to(root).as_posix()
+
+
+def _of_processes(parts: Sequence[str]) -> bool:
+    first, second, third = (*parts, "", "")[:3]
+    if first in _AT_ROOT or first.startswith(DATABASE) or any(leftovers.is_temporary(part) for part in parts):
+        return True
+    return (first in ("service", "emulator") and second in _OF_SERVERS) or (first == "endpoints" and third in _OF_ENDPOINTS)
 
 
 def _unpacked(source: Path, place: Path) -> tuple[dict[str, object], int, int]:
@@ -152,7 +160,7 @@ def _unpacked(source: Path, place: Path) -> tuple[dict[str, object], int, int]:
         with tarfile.open(source, "r:*") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
-                if not member.isfile() or name.is_absolute() or ".." in name.parts or "\\" in member.name:
+                if not member.isfile() or name.is_absolute() or ".." in name.parts or (os.name == "nt" and "\\" in member.name):
                     raise InvalidInputError(f"{source} is no backup of a workspace: it holds {member.name!r}")
                 content = archive.extractfile(member)
                 assert content is not None
@@ -162,7 +170,7 @@ def _unpacked(source: Path, place: Path) -> tuple[dict[str, object], int, int]:
                 target = place.joinpath(*name.parts)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with target.open("xb") as file:
-                    target.chmod(0o600)
+                    target.chmod(0o600 | (member.mode & 0o100))
                     shutil.copyfileobj(content, file, 1 << 20)
                 count, size = count + 1, size + member.size
     except (tarfile.TarError, EOFError, ValueError, KeyError, FileExistsError) as error:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,7 +194,8 @@ def end_group(pid: int, started: float | None, *, force: bool = False) -> bool:
         else:
             group = os.getpgid(pid)
             os.killpg(group, signal.SIGKILL if force else signal.SIGTERM)
-            os.killpg(group, signal.SIGCONT)  # one that was stopped hears of it only then
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGCONT)  # one that was stopped hears of it only then
     except ProcessLookupError:
         return False
     return True

@@ -77,7 +77,7 @@ def _json(value: object, *, texts: bool, whole: bool) -> object:  # noqa: PLR091
             return number_text(float(value))
         return int(value) if whole and value == int(value) else float(value)
     if isinstance(value, datetime | date | time):
-        return value.isoformat()
+        return value.isoformat().removesuffix("T00:00:00") if texts else value.isoformat()
     if isinstance(value, dict | list):
         nested = _nested(value)
         if texts:

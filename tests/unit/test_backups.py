@@ -12,6 +12,7 @@ from opsml_cli.domain.data import RegisterData
 from opsml_cli.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from opsml_cli.domain.names import AssetRef
 from opsml_cli.domain.progress import Silent
+from opsml_cli.local import leftovers
 from opsml_cli.local.workspace import LocalWorkspace
 
 
@@ -29,23 +30,40 @@ def test_a_restored_workspace_is_the_one_that_was_backed_up(workspace: LocalWork
     (workspace.root / "jobs" / "one").mkdir(parents=True)
     (workspace.root / "jobs" / "one" / "a").write_text("of two names")
     (workspace.root / "jobs" / "one" / "b").hardlink_to(workspace.root / "jobs" / "one" / "a")
+    code = workspace.root / "endpoints" / "e" / "code" / "r"
+    own = {"uv.lock", "lock", "address.json", "work/x", "workers/x", "hosts/x", ".tmp-mine", "back\\slash", "home.json"}
+    of_processes = {
+        "endpoints/e/server.lock",
+        "endpoints/e/work/x",
+        "endpoints/e/launch.json",
+        "service/address.json",
+        "hosts/x",
+    }
+    for path in (*(code / each for each in own), *(workspace.root / each for each in of_processes)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
     with LocalWorkspace(workspace.root).store.read():  # somebody reads meanwhile
         made = workspace.backups.write(target, force=False)
-    assert (target.stat().st_mode & 0o777, made.files) == (0o600, 3)
+    assert (target.stat().st_mode & 0o777, made.files) == (0o600, 3 + len(own))
     with pytest.raises(ConflictError, match="exists"):
         workspace.backups.write(target, force=False)
     other = LocalWorkspace(tmp_path / "two" / ".opsml")
-    assert other.backups.restore(target, force=False, dry_run=True).files == 4
+    assert other.backups.restore(target, force=False, dry_run=True).files == 4 + len(own)
     assert not other.root.exists()
     found = other.backups.restore(target, force=False)
-    assert (found.files, found.bytes, found.created_at) == (4, found.bytes, made.created_at)
+    assert (found.files, found.bytes, found.created_at) == (4 + len(own), found.bytes, made.created_at)
+    restored = other.root / code.relative_to(workspace.root)
+    assert {path.relative_to(restored).as_posix() for path in restored.rglob("*") if path.is_file()} == own
+    assert not any((other.root / each).exists() for each in of_processes)
     assert (other.root / "jobs" / "one" / "b").read_text() == "of two names"
     assert other.data.check(AssetRef("t")).version == "1"
     assert len(other.data.frame(AssetRef("t"))) == 50
     assert other.signed_in() is None, "it is none that was copied beside its original"
     assert all(check.ok for check in other.checks(deep=True) if check.check != "disk space")
     assert workspace.data.check(AssetRef("t")).version == "1"
-    assert not [path for path in tmp_path.rglob("*") if path.name.startswith((".tmp-", ".opsml-restore"))]
+    assert not [
+        path for path in tmp_path.rglob("*") if leftovers.is_temporary(path.name) or path.name.startswith(".opsml-restore")
+    ]
 
 
 def test_what_lies_there_is_set_aside_and_never_lost(workspace: LocalWorkspace, tmp_path: Path) -> None:

@@ -205,3 +205,21 @@ def test_a_row_is_read_alike_in_a_thousand_tables(tmp_path: Path) -> None:
 
 def test_the_types_of_blocks_are_those_that_endpoints_name() -> None:
     assert set(KINDS.values()) == set(ColumnType) - {ColumnType.EMPTY}
+
+
+def test_a_day_that_came_as_a_moment_is_the_text_of_a_day(tmp_path: Path) -> None:
+    cells = ["never", "2023-03-01", "2023-03-01T10:00:00"] * 10
+    write_csv(tmp_path / "all.csv", [{"when": cell, "x": str(index)} for index, cell in enumerate(cells)])
+    model = _Model(tmp_path / "all.csv")
+    assert model.types["when"] == "string"
+    moments = pd.to_datetime(["2023-03-01", "2023-03-01T10:00:00"], format="ISO8601")
+    frame = pd.DataFrame({"when": moments, "x": [1.0, 2.0]})
+    path = tmp_path / "part.parquet"
+    frame.to_parquet(path)
+    truth = model.truth[1:3]
+    with open_rows(path, model.types) as table:
+        assert np.array_equal(by_schema([row for batch in table.batches(9, ()) for row in batch.rows], model), truth)
+    blocks = BlockReader(path, "part.parquet", model.types).blocks(tuple(model.types), 9)
+    assert np.array_equal(np.vstack([by_schema(block.to_rows(), model) for block in blocks]), truth)
+    assert np.array_equal(model.encoder.frame(read_frame(path, None, types=reading_types(model))), truth)  # type: ignore[arg-type]
+    assert np.array_equal(model.encoder.frame(frame), truth)

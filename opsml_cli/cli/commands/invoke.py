@@ -45,10 +45,10 @@ def invoke(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the reply's body to this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file of --out.")] = False,
 ) -> Invoked | Verdict | str:
-    """Send an endpoint a request as it is, and print the reply's body as it came.
+    """Send an endpoint a request as it is, and print the reply's body.
 
     For a scoring script with a body of its own; opsml score sends rows. A reply that is no success is printed too, and the exit
-    code says which failure it is.
+    code says which failure it is. Bytes that are no UTF-8 are printed as escapes; --out writes the body as it came.
 
     Example: opsml endpoints invoke texts --request-file request.json
     """

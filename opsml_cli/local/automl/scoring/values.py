@@ -62,7 +62,7 @@ def category_text(value: object) -> str:
         number = float(value)
         return str(int(number)) if number.is_integer() else repr(number)
     if isinstance(value, datetime | date):
-        return value.isoformat()
+        return value.isoformat().removesuffix("T00:00:00")  # a day without a time is written as a day
     raise UnfitError("text")
 
 

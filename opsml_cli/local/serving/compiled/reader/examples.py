@@ -26,15 +26,19 @@ def _kernel(reading: Reading, model: Any, examples: np.ndarray) -> Document:
     }
 
 
-def _support_regressor(reading: Reading, model: Any, flow: Flow) -> Document:
-    flow.numbers(model)
-    raw = {
+def _machine(reading: Reading, model: Any) -> Document:
+    """The scores of a model that is one machine."""
+    return {
         "op": "kernel",
         **_kernel(reading, model, dense(model.support_vectors_)),
         "weights": reading.writer.array(dense(model.dual_coef_).T),
         "intercept": reading.writer.array(model.intercept_),
     }
-    return checked(flow, scored(raw, "none"))
+
+
+def _support_regressor(reading: Reading, model: Any, flow: Flow) -> Document:
+    flow.numbers(model)
+    return checked(flow, scored(_machine(reading, model), "none"))
 
 
 def _support_classifier(reading: Reading, model: Any, flow: Flow) -> Document:
@@ -68,13 +72,7 @@ def _support_classifier(reading: Reading, model: Any, flow: Flow) -> Document:
 
 def _one_class(reading: Reading, model: Any, flow: Flow) -> Document:
     flow.numbers(model)
-    raw = {
-        "op": "kernel",
-        **_kernel(reading, model, dense(model.support_vectors_)),
-        "weights": reading.writer.array(dense(model.dual_coef_).T),
-        "intercept": reading.writer.array(model.intercept_),
-    }
-    return checked(flow, scored(raw, None, classes=[-1, 1], decide="above"))
+    return checked(flow, scored(_machine(reading, model), None, classes=[-1, 1], decide="above"))
 
 
 def _neighbours(_: Reading, model: Any, __: Flow) -> Document:
